@@ -1,0 +1,26 @@
+#include <CLI/CLI.hpp>
+
+#include "commands.h"
+#include "parse_and_run.h"
+
+int main(int argc, char** argv) {
+  CLI::App app(
+      "Trains language models to survive quantization, and runs them.\n"
+      "A MODEL is a .gguf file or a HuggingFace folder.",
+      "carat");
+  app.set_version_flag("--version", std::string("carat ") + CARAT_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "carat COMMAND --help lists a command's options.\n"
+      "Exit codes: 0 done, 1 the work failed, 2 wrong usage, 3 a file or model was refused, 130 interrupted.");
+
+  carat::Work chosen;
+  carat::add_new_command(app, chosen);
+  carat::add_convert_command(app, chosen);
+  carat::add_run_command(app, chosen);
+  carat::add_eval_command(app, chosen);
+  carat::add_inspect_command(app, chosen);
+  carat::add_train_command(app, chosen);
+  carat::add_demo_command(app, chosen);
+  return carat::parse_and_run(app, chosen, argc, argv);
+}

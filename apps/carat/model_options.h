@@ -1,0 +1,28 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/result.h"
+#include "model/model.h"
+#include "ops/ops.h"
+
+namespace CLI {
+class App;
+}
+
+namespace carat {
+
+/// What every command that computes with a model takes.
+struct ModelOptions {
+  std::filesystem::path model;
+  int threads = 0;  ///< 0: as many as there are cores
+};
+
+/// Adds `-m` and `-t` to a subcommand; `options` outlive the parsing.
+void add_model_options(CLI::App& command, ModelOptions& options);
+
+/// The operations that a command's models run on: the kernel table that suits this machine, and its threads.
+Result<std::unique_ptr<Ops>> create_ops(int threads);
+
+}  // namespace carat

@@ -1,0 +1,92 @@
+#include <CLI/CLI.hpp>
+
+#include "base/cpu.h"
+#include "commands.h"
+#include "figures.h"
+#include "formats/checkpoint.h"
+#include "formats/folder.h"
+#include "formats/scheme_json.h"
+#include "interrupt.h"
+#include "model/filler_vocabulary.h"
+#include "model/preset.h"
+#include "model/random_model.h"
+#include "output.h"
+#include "progress.h"
+
+namespace carat {
+namespace {
+
+struct NewOptions {
+  std::string preset;
+  uint64_t seed = 0;
+  std::filesystem::path output;
+  std::string scheme = "f32";
+  std::filesystem::path tokenizer;
+  bool json = false;
+};
+
+Result<Vocabulary> vocabulary_for(const ModelConfig& config, const std::filesystem::path& tokenizer) {
+  if (tokenizer.empty()) return filler_vocabulary(config.vocabulary);
+  CARAT_TRY(Vocabulary vocabulary, read_folder_vocabulary(tokenizer));
+  if (vocabulary.size() == config.vocabulary) return vocabulary;
+  return refused(tokenizer.string() + ": the tokenizer has " + std::to_string(vocabulary.size()) +
+                 " pieces, expected " + std::to_string(config.vocabulary) + " as the preset has");
+}
+
+Status make_new(const NewOptions& options) {
+  RandomModel model;
+  CARAT_TRY(model.config, preset_config(options.preset));
+  CARAT_TRY(model.scheme, load_scheme(options.scheme));
+  model.seed = options.seed;
+  CARAT_TRY(model.vocabulary, vocabulary_for(model.config, options.tokenizer));
+
+  int64_t weights = 0;
+  for (const TensorSpec& spec : expected_tensors(model.config)) weights += *element_count(spec.shape);
+  const std::atomic<bool>& interrupted = watch_interrupts();
+  ThreadPool threads(available_cores());
+  uint64_t bytes = 0;
+  {
+    Progress line("new", "weights", weights);
+    CARAT_TRY(bytes, write_random_model(options.output, model, threads, [&](uint64_t done, uint64_t) {
+                line.update(static_cast<int64_t>(done));
+                return !interrupted;
+              }));
+  }
+  if (options.json) {
+    return write_output_json({{"preset", options.preset},
+                              {"seed", options.seed},
+                              {"output", options.output.string()},
+                              {"scheme", model.scheme.name},
+                              {"parameters", weights},
+                              {"bytes", bytes}});
+  }
+  return write_output(options.output.string() + ": " + std::to_string(weights) + " weights, " + bytes_text(bytes) +
+                      ", scheme " + model.scheme.name + "\n");
+}
+
+}  // namespace
+
+void add_new_command(CLI::App& app, Work& chosen) {
+  const auto options = std::make_shared<NewOptions>();
+  CLI::App* command = app.add_subcommand("new", "Makes a random-weight model of an exact shape");
+  command->add_option("--preset", options->preset, "The shape: opal or e2b")->required()->type_name("NAME");
+  command->add_option("--seed", options->seed, "The same seed gives the same weights")
+      ->capture_default_str()
+      ->type_name("N");
+  command->add_option("-o,--output", options->output, "A name that ends in .gguf for GGUF, any other for a folder")
+      ->required()
+      ->type_name("PATH");
+  command
+      ->add_option("--scheme", options->scheme,
+                   "The lattices of the weights: " + built_in_scheme_names() + ", or a JSON file")
+      ->capture_default_str()
+      ->type_name("SCHEME");
+  command
+      ->add_option("--tokenizer", options->tokenizer,
+                   "A folder with the tokenizer.json to take; without it, pieces that only fill the vocabulary")
+      ->type_name("FOLDER");
+  command->add_flag("--json", options->json, "Write one JSON object");
+  command->callback([options, &chosen] { chosen = [options] { return make_new(*options); }; });
+}
+
+}  // namespace carat

@@ -1,0 +1,48 @@
+# One layer is one folder of src/: x.cc is the library, x_test.cc its tests, x_fuzz.cc a fuzz target,
+# x_bench.cc a benchmark. The layers include only leftwards (tools/check_layers.py).
+
+function(carat_layer name)
+  cmake_parse_arguments(LAYER "" "" "LINK" ${ARGN})
+  set(folder ${CMAKE_SOURCE_DIR}/src/${name})
+
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)
+  set(tests ${sources})
+  set(fuzzers ${sources})
+  set(benches ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
+  list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
+
+  if(sources)
+    add_library(carat_${name} STATIC ${sources})
+    set(visibility PUBLIC)
+  else()
+    add_library(carat_${name} INTERFACE)
+    set(visibility INTERFACE)
+  endif()
+  target_include_directories(carat_${name} ${visibility} ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(carat_${name} ${visibility} ${LAYER_LINK})
+
+  if(CARAT_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    target_include_directories(${name}_test PRIVATE ${CMAKE_SOURCE_DIR})
+    target_compile_definitions(${name}_test PRIVATE CARAT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    target_link_libraries(${name}_test PRIVATE carat_${name} GTest::gtest_main rapidcheck)
+    gtest_discover_tests(${name}_test TEST_PREFIX "${name}." DISCOVERY_TIMEOUT 60)
+  endif()
+
+  if(CARAT_BENCH AND benches)
+    add_executable(${name}_bench ${benches})
+    target_link_libraries(${name}_bench PRIVATE carat_${name} benchmark::benchmark)
+  endif()
+
+  if(CARAT_FUZZ)
+    foreach(source ${fuzzers})
+      get_filename_component(target ${source} NAME_WE)
+      add_executable(${target} ${source})
+      target_link_libraries(${target} PRIVATE carat_${name})
+      target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+    endforeach()
+  endif()
+endfunction()

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "formats/checkpoint_content.h"
+#include "formats/model_config.h"
+#include "formats/named_tensor.h"
+#include "formats/tensor_stream.h"
+#include "formats/vocabulary.h"
+#include "tensor/tensor.h"
+
+namespace carat {
+
+enum class Container : uint8_t { kGguf, kSafetensors };
+
+/// "gguf", "safetensors".
+std::string_view container_name(Container container);
+
+/// An open model file, the same face for every container: its shape, its vocabulary and its tensors.
+///
+/// Tensors carry their HuggingFace text-only names (`model.layers.0.self_attn.q_proj.weight`), whatever the
+/// container calls them, and lie in the mapped file: nothing is read before it is used. The views live as
+/// long as the checkpoint.
+class Checkpoint {
+ public:
+  /// `path` is a GGUF file or a HuggingFace folder (config.json, model.safetensors or its shards,
+  /// tokenizer.json). Refuses, with a message for people, whatever is damaged, contradicts itself or is not
+  /// supported; reads no tensor data, and allocates nothing in proportion to a size that a file only claims.
+  ///
+  /// Every tensor of the model is there with its shape, in the order of `expected_tensors`; only a `layer_scalar`
+  /// may be missing, and counts as 1. Left out are other parts of a composite model (vision, audio), the copy of
+  /// a tied head, and keys and values of layers that share those of another. Any other tensor of a layer is
+  /// refused: the configuration does not describe that model. The values are not looked at (`check_values`).
+  static Result<Checkpoint> open(const std::filesystem::path& path);
+
+  /// What was opened, for messages.
+  const std::filesystem::path& path() const { return path_; }
+  Container container() const { return container_; }
+  const ModelConfig& config() const { return config_; }
+  const Vocabulary& vocabulary() const { return vocabulary_; }
+  const std::vector<NamedTensor>& tensors() const { return tensors_; }
+
+  /// Null when there is no such tensor: a `layer_scalar` that counts as 1.
+  const TensorView* find(std::string_view name) const;
+
+ private:
+  Checkpoint() = default;
+  Status take(CheckpointContent content, const std::string& source);
+
+  std::filesystem::path path_;
+  Container container_ = Container::kGguf;
+  ModelConfig config_;
+  Vocabulary vocabulary_;
+  std::vector<NamedTensor> tensors_;
+  std::unordered_map<std::string, size_t> index_;
+  std::shared_ptr<const void> storage_;  // keeps the mapped files
+};
+
+/// The tensors that a model of this shape has, in the order in which we write them, with `dtype` F32.
+/// Layers that share keys and values have no k_proj, v_proj and k_norm; a tied head has no tensor.
+std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
+
+/// Writes a checkpoint, streaming: no tensor is ever whole in memory here. `target` ending in ".gguf" makes a
+/// GGUF file, anything else a HuggingFace folder (created when missing). Files appear whole or not at all; in a
+/// folder none appears before all are written, the tensors take their place first and config.json last.
+///
+/// `tensors` are those of `expected_tensors` (a `layer_scalar` may be missing), each of a type that `storable`
+/// gives. A folder holds them by falling element size, so `producer` is not called in the order of `tensors`.
+/// Refuses rows that are no whole number of blocks of their type, and for a folder a config that config.json
+/// cannot express. Returns the bytes written.
+Result<uint64_t> write_checkpoint(const std::filesystem::path& target, const ModelConfig& config,
+                                  const Vocabulary& vocabulary, const std::vector<TensorSpec>& tensors,
+                                  const TensorProducer& producer);
+
+Container container_of_path(const std::filesystem::path& target);
+
+/// The type in which a container stores values of this lattice without moving them: in safetensors a block type
+/// becomes F32, in GGUF everything with one dimension is F32; the rest stays.
+DType storable(Container container, DType lattice, const Shape& shape);
+
+}  // namespace carat

@@ -1,0 +1,365 @@
+#include "formats/checkpoint.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "base/file_map.h"
+#include "base/file_write.h"
+#include "tests/support/tiny_model.h"
+
+namespace carat {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string read(const fs::path& path) { return read_text_file(path, size_t{64} << 20).value(); }
+
+void write(const fs::path& path, const std::string& text) { ASSERT_TRUE(write_file(path, text).ok()); }
+
+void expect_refused(const fs::path& path, const std::string& message) {
+  const auto checkpoint = Checkpoint::open(path);
+  ASSERT_FALSE(checkpoint.ok()) << message;
+  EXPECT_EQ(checkpoint.error().kind, ErrorKind::kRefused);
+  EXPECT_TRUE(checkpoint.error().message.starts_with(path.string())) << checkpoint.error().message;
+  EXPECT_NE(checkpoint.error().message.find(message), std::string::npos) << checkpoint.error().message;
+}
+
+/// Writes a checkpoint again, tensor for tensor as it is stored.
+void copy_checkpoint(const fs::path& from, const fs::path& to) {
+  const Checkpoint input = Checkpoint::open(from).value();
+  std::vector<TensorSpec> tensors;
+  for (const auto& [name, view] : input.tensors()) {
+    tensors.push_back({name, storable(container_of_path(to), view.dtype, view.shape), view.shape});
+  }
+  const auto produce = [&](const TensorSpec& spec, const ByteSink& sink) -> Status {
+    const std::vector<float> values = decode_tensor(*input.find(spec.name));
+    std::vector<std::byte> stored(*tensor_bytes(spec.dtype, spec.shape));
+    encode(spec.dtype, values, stored);
+    return sink(stored);
+  };
+  ASSERT_TRUE(write_checkpoint(to, input.config(), input.vocabulary(), tensors, produce).ok());
+}
+
+void expect_same_folders(const fs::path& a, const fs::path& b) {
+  for (const auto& entry : fs::directory_iterator(a)) {
+    EXPECT_TRUE(read(entry.path()) == read(b / entry.path().filename())) << entry.path();
+  }
+  EXPECT_EQ(std::distance(fs::directory_iterator(a), {}), std::distance(fs::directory_iterator(b), {}));
+}
+
+/// Rewrites the tensors of a tiny model before they are written.
+using SpecEdit = std::function<void(std::vector<TensorSpec>&)>;
+
+void write_specs(const fs::path& path, const SpecEdit& edit) {
+  const TinyModel model;
+  std::vector<TensorSpec> tensors = expected_tensors(model.config);
+  edit(tensors);
+  const auto produce = [](const TensorSpec& spec, const ByteSink& sink) {
+    return sink(std::vector<std::byte>(*tensor_bytes(spec.dtype, spec.shape)));
+  };
+  ASSERT_TRUE(write_checkpoint(path, model.config, model.vocabulary, tensors, produce).ok());
+}
+
+SpecEdit without(const std::string& name) {
+  return [name](std::vector<TensorSpec>& tensors) {
+    std::erase_if(tensors, [&](const TensorSpec& spec) { return spec.name == name; });
+  };
+}
+
+SpecEdit with(const TensorSpec& tensor) {
+  return [tensor](std::vector<TensorSpec>& tensors) {
+    without(tensor.name)(tensors);
+    tensors.push_back(tensor);
+  };
+}
+
+TEST(Checkpoint, GivesBackWhatWasWritten) {
+  const TemporaryFolder folder;
+  const TinyModel model({}, 3);
+  for (const char* name : {"model.gguf", "folder"}) {
+    for (const char* scheme : {"f32", "bf16", "q4_0"}) {
+      const uint64_t bytes = model.write(folder / name, scheme).value();
+      const Checkpoint checkpoint = Checkpoint::open(folder / name).value();
+      EXPECT_EQ(checkpoint.config().scheme, scheme);
+      EXPECT_EQ(checkpoint.config().layers.size(), model.config.layers.size());
+      EXPECT_EQ(checkpoint.vocabulary().pieces, model.vocabulary.pieces);
+      EXPECT_GT(bytes, 0u);
+      const auto expected = expected_tensors(model.config);
+      ASSERT_EQ(checkpoint.tensors().size(), expected.size());
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_EQ(checkpoint.tensors()[i].name, expected[i].name);
+        std::vector<float> values = model.values(expected[i]);
+        snap(built_in_scheme(scheme)->lattice_of(expected[i].name), values, values);
+        EXPECT_TRUE(decode_tensor(checkpoint.tensors()[i].view) == values) << scheme << expected[i].name;
+      }
+    }
+  }
+}
+
+TEST(Checkpoint, RoundTripThroughGgufChangesNoByteOfTheFolder) {
+  const TinyShape shapes[] = {
+      {}, {.pattern = "SF", .shared = 0, .per_layer_width = 0}, {.pattern = "FSSF", .shared = 1, .double_wide = false}};
+  for (uint32_t seed = 0; seed < 3; ++seed) {
+    const TemporaryFolder folder;
+    const TinyModel model(shapes[seed], seed);
+    for (const char* scheme : {"f32", "q4_0"}) {
+      ASSERT_TRUE(model.write(folder / "a", scheme).ok());
+      copy_checkpoint(folder / "a", folder / "b.gguf");
+      copy_checkpoint(folder / "b.gguf", folder / "c");
+      expect_same_folders(folder / "a", folder / "c");
+      copy_checkpoint(folder / "c", folder / "d.gguf");
+      EXPECT_TRUE(read(folder / "b.gguf") == read(folder / "d.gguf"));
+    }
+  }
+}
+
+TEST(Checkpoint, KeepsTheRotaryFractionThroughGguf) {
+  for (const float fraction : {0.0f, 0.1f, 0.25f, 1.0f / 3.0f, 0.7f, 1.0f}) {
+    const TemporaryFolder folder;
+    TinyModel model({.full_head_width = 46});
+    model.config.full_rotary_fraction = fraction;
+    ASSERT_TRUE(model.write(folder / "m.gguf", "f32").ok());
+    const ModelConfig again = Checkpoint::open(folder / "m.gguf").value().config();
+    EXPECT_EQ(again.rotated_pairs(again.layers[2]), model.config.rotated_pairs(model.config.layers[2])) << fraction;
+    if (fraction == 0.25f) {
+      EXPECT_EQ(again.full_rotary_fraction, fraction);
+    }
+  }
+}
+
+TEST(Checkpoint, OpensTheBundledModels) {
+  const fs::path root = CARAT_SOURCE_DIR;
+  for (const char* name : {"sharing", "grouped", "plain"}) {
+    const auto checkpoint = Checkpoint::open(root / "tests/golden/transformers" / name);
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message;
+  }
+}
+
+TEST(Checkpoint, EveryTruncationOfAGgufFileIsRefused) {
+  const TemporaryFolder folder;
+  const TinyModel model({.pattern = "F",
+                         .shared = 0,
+                         .hidden = 32,
+                         .heads = 1,
+                         .kv_heads = 1,
+                         .full_head_width = 32,
+                         .ffn_width = 32,
+                         .per_layer_width = 0});
+  ASSERT_TRUE(model.write(folder / "m.gguf", "q4_0").ok());
+  const std::string bytes = read(folder / "m.gguf");
+  // The data section is all alike: every byte of what lies before it, then one in 97.
+  for (size_t size = 0; size + 32 < bytes.size(); size += size < 12000 ? 1 : 97) {
+    std::ofstream(folder / "cut.gguf", std::ios::binary) << bytes.substr(0, size);
+    EXPECT_FALSE(Checkpoint::open(folder / "cut.gguf").ok()) << size;
+  }
+}
+
+TEST(Checkpoint, RefusesMissingFiles) {
+  const TemporaryFolder folder;
+  expect_refused(folder / "nothing", "there is no such file or folder");
+  expect_refused(folder.path(), "config.json: cannot be opened");
+  for (const char* name : {"tokenizer.json", "model.safetensors", "config.json"}) {
+    ASSERT_TRUE(TinyModel().write(folder / "m", "f32").ok());
+    fs::remove(folder / "m" / name);
+    expect_refused(folder / "m", name);
+  }
+}
+
+TEST(Checkpoint, DoesWithoutTheOptionalFiles) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(TinyModel().write(folder / "m", "f32").ok());
+  for (const char* name : {"generation_config.json", "chat_template.jinja", "tokenizer_config.json"}) {
+    ASSERT_TRUE(fs::remove(folder / "m" / name)) << name;
+  }
+  const Checkpoint checkpoint = Checkpoint::open(folder / "m").value();
+  EXPECT_EQ(checkpoint.vocabulary().stop, std::vector<int32_t>{1});
+  EXPECT_TRUE(checkpoint.vocabulary().chat_template.empty());
+}
+
+TEST(Checkpoint, NamesTheTensorThatIsMissing) {
+  const TemporaryFolder folder;
+  write_specs(folder / "m.gguf", without("model.layers.1.self_attn.k_proj.weight"));
+  expect_refused(folder / "m.gguf", "blk.1.attn_k.weight: is missing; expected [64, 64]");
+  write_specs(folder / "m", without("model.layers.1.self_attn.k_proj.weight"));
+  expect_refused(folder / "m", "model.layers.1.self_attn.k_proj.weight: is missing; expected [64, 64]");
+}
+
+TEST(Checkpoint, ALayerScalarMayBeMissing) {
+  const TemporaryFolder folder;
+  for (const char* name : {"m.gguf", "m"}) {
+    write_specs(folder / name, without("model.layers.0.layer_scalar"));
+    const Checkpoint checkpoint = Checkpoint::open(folder / name).value();
+    EXPECT_EQ(checkpoint.find("model.layers.0.layer_scalar"), nullptr);
+    EXPECT_NE(checkpoint.find("model.layers.1.layer_scalar"), nullptr);
+  }
+}
+
+TEST(Checkpoint, SaysWhichShapeItExpected) {
+  const TemporaryFolder folder;
+  write_specs(folder / "m.gguf", with({"model.layers.2.self_attn.q_proj.weight", DType::kF32, {256, 63}}));
+  expect_refused(folder / "m.gguf", "blk.2.attn_q.weight: expected [256, 64] F32, found [256, 63] F32");
+  write_specs(folder / "m", with({"model.norm.weight", DType::kF32, {64, 1}}));
+  expect_refused(folder / "m", "model.norm.weight: expected [64] F32, found [64, 1] F32");
+}
+
+TEST(Checkpoint, RefusesVectorsOfAnotherTypeInGguf) {
+  const TemporaryFolder folder;
+  write_specs(folder / "m.gguf", [](auto&) {});
+  std::string bytes = read(folder / "m.gguf");
+  const std::string name = "output_norm.weight";
+  const size_t type = bytes.rfind(name) + name.size() + 4 + 8;
+  bytes[type] = 1;
+  write(folder / "m.gguf", bytes);
+  expect_refused(folder / "m.gguf", "output_norm.weight: expected [64] F32, found [64] F16");
+}
+
+TEST(Checkpoint, LeavesOutKeysAndValuesThatNobodyReads) {
+  const TemporaryFolder folder;
+  const std::string dead = "model.layers.5.self_attn.k_proj.weight";
+  for (const char* name : {"m.gguf", "m"}) {
+    write_specs(folder / name, with({dead, DType::kF32, {128, 64}}));
+    EXPECT_EQ(Checkpoint::open(folder / name).value().find(dead), nullptr);
+  }
+}
+
+TEST(Checkpoint, LeavesOutACopyOfATiedHead) {
+  const TemporaryFolder folder;
+  write_specs(folder / "m", with({"lm_head.weight", DType::kF32, {270, 64}}));
+  EXPECT_EQ(Checkpoint::open(folder / "m").value().find("lm_head.weight"), nullptr);
+  write_specs(folder / "m.gguf", with({"lm_head.weight", DType::kF32, {270, 64}}));
+  expect_refused(folder / "m.gguf", "output.weight: a head apart from the embedding");
+}
+
+TEST(Checkpoint, RefusesAConfigThatContradictsTheTensors) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(TinyModel({.pattern = "SFSF", .shared = 0}).write(folder / "m", "f32").ok());
+  const json original = json::parse(read(folder / "m/config.json"));
+  const auto expect_change_refused = [&](const char* member, const json& value, const std::string& message) {
+    json changed = original;
+    changed[member] = value;
+    write(folder / "m/config.json", changed.dump());
+    expect_refused(folder / "m", message);
+  };
+  expect_change_refused("hidden_size", 32, "expected [270, 32] F32, found [270, 64] F32");
+  expect_change_refused("intermediate_size", 128, "mlp.gate_proj.weight: expected [128, 64]");
+  expect_change_refused("hidden_size_per_layer_input", 0, "has no such tensor");
+  json other_vocabulary = original;
+  other_vocabulary["vocab_size"] = other_vocabulary["vocab_size_per_layer_input"] = 280;
+  write(folder / "m/config.json", other_vocabulary.dump());
+  expect_refused(folder / "m", "280 vocabulary entries, its tokenizer 270 pieces");
+}
+
+TEST(Checkpoint, RefusesLayersThatTheConfigDoesNotKnow) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(TinyModel({.pattern = "SFSF", .shared = 0, .per_layer_width = 0}).write(folder / "m", "f32").ok());
+  json shorter = json::parse(read(folder / "m/config.json"));
+  shorter["num_hidden_layers"] = 2;
+  shorter["layer_types"] = {"sliding_attention", "full_attention"};
+  write(folder / "m/config.json", shorter.dump());
+  expect_refused(folder / "m", "model.layers.2.input_layernorm.weight: the model's configuration has no such tensor");
+}
+
+TEST(Checkpoint, ReadsShards) {
+  const TemporaryFolder folder;
+  const fs::path model = folder / "m";
+  ASSERT_TRUE(TinyModel().write(model, "f32").ok());
+  fs::rename(model / "model.safetensors", model / "model-1-of-1.safetensors");
+  json index;
+  const TinyModel tiny;
+  for (const TensorSpec& spec : expected_tensors(tiny.config))
+    index["weight_map"][spec.name] = "model-1-of-1.safetensors";
+  const auto write_index = [&](const json& changed) { write(model / "model.safetensors.index.json", changed.dump()); };
+  write_index(index);
+  EXPECT_TRUE(Checkpoint::open(model).ok());
+
+  json fewer = index;
+  fewer["weight_map"].erase("model.norm.weight");
+  write_index(fewer);
+  expect_refused(model, "model.norm.weight: model.safetensors.index.json does not place it in this file");
+  json more = index;
+  more["weight_map"]["model.extra"] = "model-1-of-1.safetensors";
+  write_index(more);
+  expect_refused(model, "model.extra is missing");
+  for (const char* stranger : {"../model.safetensors", "/etc/passwd", "sub/x.safetensors", "passwd", ""}) {
+    json outside = index;
+    outside["weight_map"]["model.norm.weight"] = stranger;
+    write_index(outside);
+    expect_refused(model, "expected a .safetensors file of this folder");
+  }
+}
+
+TEST(Checkpoint, RefusesToWriteRowsThatAreNoWholeBlocks) {
+  const TemporaryFolder folder;
+  const auto written = TinyModel({.hidden = 48}).write(folder / "m.gguf", "q4_0");
+  ASSERT_FALSE(written.ok());
+  EXPECT_NE(written.error().message.find("rows of 48 values cannot be stored as Q4_0"), std::string::npos);
+  EXPECT_FALSE(fs::exists(folder / "m.gguf"));
+}
+
+TEST(Checkpoint, AnErrorOfTheProducerLeavesNothingBehind) {
+  const TemporaryFolder folder;
+  const TinyModel model;
+  for (const char* name : {"m.gguf", "m"}) {
+    const auto stop = [](const TensorSpec&, const ByteSink&) -> Status { return failed("stopped"); };
+    EXPECT_FALSE(
+        write_checkpoint(folder / name, model.config, model.vocabulary, expected_tensors(model.config), stop).ok());
+  }
+  EXPECT_FALSE(fs::exists(folder / "m.gguf"));
+  EXPECT_TRUE(fs::is_empty(folder / "m"));
+}
+
+/// Lets no file grow beyond a size, as a full disk would, until the end of the scope.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    signal_ = std::signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit = {bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, signal_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*signal_)(int);
+};
+
+TEST(Checkpoint, AFullDiskKeepsTheOldFilesWhole) {
+  const TemporaryFolder folder;
+  for (const char* name : {"m.gguf", "m"}) {
+    ASSERT_TRUE(TinyModel({}, 1).write(folder / name, "f32").ok());
+  }
+  copy_checkpoint(folder / "m", folder / "copy");
+  const std::string gguf = read(folder / "m.gguf");
+  for (const rlim_t bytes : {0, 1000, 5000, 100'000}) {
+    const FileSizeLimit limit(bytes);
+    for (const char* name : {"m.gguf", "m"}) {
+      const auto written = TinyModel({}, 2).write(folder / name, "f32");
+      ASSERT_FALSE(written.ok()) << bytes;
+      EXPECT_EQ(written.error().kind, ErrorKind::kFailed);
+    }
+  }
+  EXPECT_TRUE(read(folder / "m.gguf") == gguf);
+  expect_same_folders(folder / "copy", folder / "m");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 3);
+}
+
+TEST(Checkpoint, WritingOverAnotherModelLeavesNoneOfItsFilesInUse) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(TinyModel({}, 1).write(folder / "m", "f32").ok());
+  TinyModel next({}, 2);
+  next.vocabulary.chat_template.clear();
+  ASSERT_TRUE(next.write(folder / "m", "f32").ok());
+  EXPECT_TRUE(Checkpoint::open(folder / "m").value().vocabulary().chat_template.empty());
+}
+
+}  // namespace
+}  // namespace carat

@@ -1,0 +1,158 @@
+#include "formats/convert.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <limits>
+
+#include "base/file_map.h"
+#include "formats/scheme_json.h"
+#include "tests/support/edited_checkpoint.h"
+#include "tests/support/tiny_model.h"
+
+namespace carat {
+namespace {
+
+bool go_on(uint64_t, uint64_t) { return true; }
+
+Result<Conversion> convert(const std::filesystem::path& input, const std::filesystem::path& target,
+                           const char* scheme = nullptr) {
+  CARAT_TRY(const Checkpoint checkpoint, Checkpoint::open(input));
+  return convert_checkpoint(checkpoint, target, scheme == nullptr ? nullptr : built_in_scheme(scheme), go_on);
+}
+
+std::string content(const std::filesystem::path& path) { return read_text_file(path, size_t{1} << 28).value(); }
+
+/// Bits of every weight, in order.
+std::vector<std::vector<float>> weights(const std::filesystem::path& path) {
+  const Checkpoint checkpoint = Checkpoint::open(path).value();
+  std::vector<std::vector<float>> values;
+  for (const NamedTensor& tensor : checkpoint.tensors()) values.push_back(decode_tensor(tensor.view));
+  return values;
+}
+
+class Convert : public testing::Test {
+ protected:
+  TemporaryFolder folder_;
+  TinyModel model_{{}, 3};
+};
+
+TEST_F(Convert, ThereAndBackIsTheSameFile) {
+  for (const char* scheme : {"f32", "bf16", "q4_0"}) {
+    ASSERT_TRUE(model_.write(folder_ / "a.gguf", scheme).ok());
+    const Conversion there = convert(folder_ / "a.gguf", folder_ / "folder").value();
+    const Conversion back = convert(folder_ / "folder", folder_ / "b.gguf").value();
+    EXPECT_EQ(there.moved_weights, 0u);
+    EXPECT_EQ(back.moved_weights, 0u);
+    EXPECT_EQ(back.scheme, scheme);
+    EXPECT_EQ(content(folder_ / "a.gguf"), content(folder_ / "b.gguf")) << scheme;
+  }
+}
+
+TEST_F(Convert, RoundsAsTheLatticeDoes) {
+  ASSERT_TRUE(model_.write(folder_ / "float", "f32").ok());
+  ASSERT_TRUE(model_.write(folder_ / "wanted.gguf", "q4_0").ok());
+  const Conversion conversion = convert(folder_ / "float", folder_ / "rounded.gguf", "q4_0").value();
+  EXPECT_EQ(content(folder_ / "rounded.gguf"), content(folder_ / "wanted.gguf"));
+  EXPECT_EQ(conversion.scheme, "q4_0");
+
+  uint64_t moved = 0;
+  const auto before = weights(folder_ / "float");
+  const auto after = weights(folder_ / "wanted.gguf");
+  ASSERT_EQ(before.size(), after.size());
+  EXPECT_EQ(conversion.tensors, static_cast<int64_t>(before.size()));
+  for (size_t t = 0; t < before.size(); ++t) {
+    for (size_t i = 0; i < before[t].size(); ++i) {
+      moved += std::memcmp(&before[t][i], &after[t][i], sizeof(float)) != 0;
+    }
+  }
+  EXPECT_GT(moved, 0u);
+  EXPECT_EQ(conversion.moved_weights, moved);
+}
+
+TEST_F(Convert, AFolderOfARoundedModelHoldsTheRoundedWeights) {
+  ASSERT_TRUE(model_.write(folder_ / "float", "f32").ok());
+  ASSERT_TRUE(convert(folder_ / "float", folder_ / "rounded", "q4_0").ok());
+  ASSERT_TRUE(model_.write(folder_ / "wanted.gguf", "q4_0").ok());
+  EXPECT_EQ(weights(folder_ / "rounded"), weights(folder_ / "wanted.gguf"));
+}
+
+TEST_F(Convert, RefusesARecordedSchemeThatTheWeightsDoNotLieOn) {
+  ASSERT_TRUE(model_.write(folder_ / "folder", "q4_0").ok());
+  ASSERT_TRUE(write_edited(folder_ / "folder", folder_ / "edited", [](const std::string& name, auto& values) {
+                if (name == "model.layers.1.mlp.up_proj.weight") values[70] = values[70] * 1.01f + 1e-3f;
+              }).ok());
+  const auto conversion = convert(folder_ / "edited", folder_ / "out.gguf");
+  ASSERT_FALSE(conversion.ok());
+  EXPECT_EQ(conversion.error().kind, ErrorKind::kRefused);
+  EXPECT_NE(conversion.error().message.find("model.layers.1.mlp.up_proj.weight"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "out.gguf"));
+  EXPECT_TRUE(convert(folder_ / "edited", folder_ / "out.gguf", "q4_0").ok());
+}
+
+TEST_F(Convert, RefusesWhatIsNotFinite) {
+  for (const float broken : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    ASSERT_TRUE(model_.write(folder_ / "folder", "f32").ok());
+    ASSERT_TRUE(write_edited(folder_ / "folder", folder_ / "edited", [&](const std::string& name, auto& values) {
+                  if (name == "model.embed_tokens.weight") values[65] = broken;
+                }).ok());
+    for (const char* scheme : {static_cast<const char*>(nullptr), "f32", "q4_0"}) {
+      const auto conversion = convert(folder_ / "edited", folder_ / "out.gguf", scheme);
+      ASSERT_FALSE(conversion.ok());
+      EXPECT_EQ(conversion.error().kind, ErrorKind::kRefused);
+      EXPECT_NE(conversion.error().message.find("model.embed_tokens.weight: the value in row 1, column 1 "),
+                std::string::npos)
+          << conversion.error().message;
+    }
+  }
+}
+
+TEST_F(Convert, StopsWhenAskedAndLeavesNothing) {
+  ASSERT_TRUE(model_.write(folder_ / "a.gguf", "f32").ok());
+  const Checkpoint checkpoint = Checkpoint::open(folder_ / "a.gguf").value();
+  int calls = 0;
+  const auto conversion =
+      convert_checkpoint(checkpoint, folder_ / "b.gguf", nullptr, [&](uint64_t, uint64_t) { return ++calls < 3; });
+  ASSERT_FALSE(conversion.ok());
+  EXPECT_EQ(conversion.error().kind, ErrorKind::kInterrupted);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 1);
+}
+
+TEST_F(Convert, ProgressCountsEveryWeightOnce) {
+  ASSERT_TRUE(model_.write(folder_ / "a.gguf", "f32").ok());
+  const Checkpoint checkpoint = Checkpoint::open(folder_ / "a.gguf").value();
+  uint64_t expected = 0, last = 0, total = 0;
+  for (const auto& values : weights(folder_ / "a.gguf")) expected += values.size();
+  ASSERT_TRUE(convert_checkpoint(checkpoint, folder_ / "b", nullptr, [&](uint64_t done, uint64_t of) {
+                EXPECT_GT(done, last);
+                last = done;
+                total = of;
+                return true;
+              }).ok());
+  EXPECT_EQ(last, expected);
+  EXPECT_EQ(total, expected);
+}
+
+TEST_F(Convert, InfersTheSchemeFromTheTypes) {
+  for (const char* scheme : {"f32", "bf16", "q4_0"}) {
+    model_.config.scheme.clear();
+    ASSERT_TRUE(model_.write(folder_ / "named.gguf", scheme).ok());
+    EXPECT_EQ(scheme_of(Checkpoint::open(folder_ / "named.gguf").value()), scheme);
+  }
+}
+
+TEST_F(Convert, ACustomSchemeIsRecordedAndKept) {
+  const Scheme scheme =
+      scheme_from_json(R"({"name": "mixed", "rules": [{"match": "*mlp.*_proj.weight", "lattice": "Q4_0"}]})", "s")
+          .value();
+  ASSERT_TRUE(model_.write(folder_ / "float", "f32").ok());
+  const Checkpoint input = Checkpoint::open(folder_ / "float").value();
+  ASSERT_TRUE(convert_checkpoint(input, folder_ / "mixed.gguf", &scheme, go_on).ok());
+  const Checkpoint output = Checkpoint::open(folder_ / "mixed.gguf").value();
+  EXPECT_EQ(scheme_of(output), "mixed");
+  EXPECT_EQ(output.find("model.layers.0.mlp.up_proj.weight")->dtype, DType::kQ4_0);
+  EXPECT_EQ(output.find("model.embed_tokens.weight")->dtype, DType::kF32);
+}
+
+}  // namespace
+}  // namespace carat

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "base/result.h"
+#include "formats/checkpoint_content.h"
+#include "formats/tensor_stream.h"
+
+namespace carat {
+
+/// Reads a HuggingFace folder: config.json, tokenizer.json, model.safetensors or the shards that
+/// model.safetensors.index.json names; generation_config.json and chat_template.jinja when they are there.
+Result<CheckpointContent> read_folder(const std::filesystem::path& folder);
+
+/// The vocabulary of a folder alone: tokenizer.json, with generation_config.json and chat_template.jinja when they
+/// are there.
+Result<Vocabulary> read_folder_vocabulary(const std::filesystem::path& folder);
+
+/// Writes one, see `write_checkpoint`. Every tensor is of an element type, and its size fits.
+Result<uint64_t> write_folder(const std::filesystem::path& folder, const ModelConfig& config,
+                              const Vocabulary& vocabulary, std::vector<TensorSpec> tensors,
+                              const TensorProducer& producer);
+
+}  // namespace carat

@@ -1,0 +1,47 @@
+#include "formats/ggml_types.h"
+
+#include <iterator>
+#include <string_view>
+
+namespace carat {
+namespace {
+
+// By number; an empty name is a number that was given up.
+constexpr std::string_view kNames[] = {
+    "F32",   "F16",    "Q4_0",  "Q4_1", "",     "",        "Q5_0",   "Q5_1",    "Q8_0",  "Q8_1",   "Q2_K",
+    "Q3_K",  "Q4_K",   "Q5_K",  "Q6_K", "Q8_K", "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S",
+    "IQ2_S", "IQ4_XS", "I8",    "I16",  "I32",  "I64",     "F64",    "IQ1_M",   "BF16",  "",       "",
+    "",      "TQ1_0",  "TQ2_0", "",     "",     "",        "MXFP4",  "NVFP4",
+};
+
+constexpr DType kSupported[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0};
+
+}  // namespace
+
+uint32_t ggml_type_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF32:
+      return 0;
+    case DType::kF16:
+      return 1;
+    case DType::kQ4_0:
+      return 2;
+    case DType::kBF16:
+      return 30;
+  }
+  __builtin_unreachable();
+}
+
+std::optional<DType> dtype_of_ggml_type(uint32_t type) {
+  for (const DType dtype : kSupported) {
+    if (ggml_type_of(dtype) == type) return dtype;
+  }
+  return std::nullopt;
+}
+
+std::string ggml_type_name(uint32_t type) {
+  if (type < std::size(kNames) && !kNames[type].empty()) return std::string(kNames[type]);
+  return "type " + std::to_string(type);
+}
+
+}  // namespace carat

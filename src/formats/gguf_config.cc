@@ -1,0 +1,210 @@
+#include <cmath>
+#include <cstring>
+
+#include "formats/common_value.h"
+#include "formats/gguf_gemma4.h"
+#include "formats/quote.h"
+
+namespace carat {
+namespace {
+
+constexpr float kNoRotation = 1e30f;
+constexpr float kLeastNoRotation = 1e29f;
+constexpr double kSoftcapWhenAbsent = 30.0;  // as llama.cpp takes it; 0 is written for none
+
+Status read_scalars(const GgufFields& fields, ModelConfig& config) {
+  CARAT_TRY(const GgufArray* tokens, fields.texts("tokenizer.ggml.tokens"));
+  config.vocabulary = static_cast<int64_t>(tokens->size());
+  CARAT_TRY(config.hidden, fields.integer("gemma4.embedding_length"));
+  CARAT_TRY(config.per_layer_width, fields.integer("gemma4.embedding_length_per_layer_input", 0));
+  CARAT_TRY(config.sliding_window, fields.integer("gemma4.attention.sliding_window"));
+  CARAT_TRY(config.context, fields.integer("gemma4.context_length"));
+  CARAT_TRY(config.rms_epsilon, fields.number("gemma4.attention.layer_norm_rms_epsilon"));
+  CARAT_TRY(config.softcap, fields.number("gemma4.final_logit_softcapping", kSoftcapWhenAbsent));
+  CARAT_TRY(config.rope_theta_full, fields.number("gemma4.rope.freq_base"));
+  CARAT_TRY(config.rope_theta_sliding, fields.number("gemma4.rope.freq_base_swa", 1e4));
+  CARAT_TRY(config.scheme, fields.text("carat.scheme", ""));
+  return success();
+}
+
+Status refuse_unsupported(const GgufFields& fields) {
+  CARAT_TRY(const std::string architecture, fields.text("general.architecture"));
+  if (architecture != "gemma4") {
+    return fields.refusal("general.architecture",
+                          "expected gemma4, found " + carat::quoted(architecture) + "; other models are not supported");
+  }
+  CARAT_TRY(const int64_t experts, fields.integer("gemma4.expert_count", 0));
+  if (experts != 0) return fields.refusal("gemma4.expert_count", "mixtures of experts are not supported");
+  CARAT_TRY(const std::string scaling, fields.text("gemma4.rope.scaling.type", "none"));
+  if (scaling != "none") return fields.refusal("gemma4.rope.scaling.type", "scaled positions are not supported");
+  return success();
+}
+
+/// Head widths of one attention type; `suffix` is "" for full layers and "_swa" for sliding ones.
+Result<std::vector<int64_t>> read_head_widths(const GgufFields& fields, const std::string& suffix, size_t layers) {
+  const std::string key = "gemma4.attention.key_length" + suffix;
+  CARAT_TRY(const std::vector<int64_t> widths, fields.per_layer(key, layers));
+  for (const std::string& same : {"gemma4.attention.value_length" + suffix, "gemma4.rope.dimension_count" + suffix}) {
+    if (!fields.has(same)) continue;
+    CARAT_TRY(const std::vector<int64_t> others, fields.per_layer(same, layers));
+    if (others != widths) return fields.refusal(same, "expected the same as " + key);
+  }
+  return widths;
+}
+
+Status read_head_count(const GgufFields& fields, ModelConfig& config) {
+  constexpr const char* kKey = "gemma4.attention.head_count";
+  CARAT_TRY(const std::vector<int64_t> heads, fields.per_layer(kKey, config.layers.size()));
+  config.heads = heads.front();
+  for (const int64_t count : heads) {
+    if (count != config.heads) return fields.refusal(kKey, "numbers of query heads that differ are not supported");
+  }
+  return success();
+}
+
+Status read_layers(const GgufFields& fields, ModelConfig& config) {
+  CARAT_TRY(const int64_t count, fields.integer("gemma4.block_count"));
+  if (count < 1 || count > kMostLayers) {
+    return fields.refusal("gemma4.block_count",
+                          "expected 1 to " + std::to_string(kMostLayers) + ", found " + std::to_string(count));
+  }
+  const auto layers = static_cast<size_t>(count);
+  config.layers.resize(layers);
+  CARAT_TRY_STATUS(read_head_count(fields, config));
+  constexpr const char* kPattern = "gemma4.attention.sliding_window_pattern";
+  CARAT_TRY(const GgufArray* sliding, fields.integers(kPattern));
+  if (sliding->size() != layers) {
+    return fields.refusal(kPattern, "expected one entry for each of " + std::to_string(layers) + " layers, found " +
+                                        std::to_string(sliding->size()));
+  }
+  CARAT_TRY(const std::vector<int64_t> ffn, fields.per_layer("gemma4.feed_forward_length", layers));
+  CARAT_TRY(const std::vector<int64_t> kv_heads, fields.per_layer("gemma4.attention.head_count_kv", layers));
+  CARAT_TRY(const std::vector<int64_t> full_width, read_head_widths(fields, "", layers));
+  const bool one_width = !fields.has("gemma4.attention.key_length_swa");
+  CARAT_TRY(const std::vector<int64_t> sliding_width, read_head_widths(fields, one_width ? "" : "_swa", layers));
+  for (size_t i = 0; i < layers; ++i) {
+    const bool full = sliding->integer(i) == 0;
+    config.layers[i] = {full ? AttentionType::kFull : AttentionType::kSliding, kv_heads[i],
+                        full ? full_width[i] : sliding_width[i], ffn[i], 0};
+  }
+  CARAT_TRY(const int64_t shared, fields.integer("gemma4.attention.shared_kv_layers", 0));
+  if (auto assigned = assign_kv_layers(config, shared); !assigned.ok()) {
+    return fields.refusal("gemma4.attention.shared_kv_layers", assigned.error().message);
+  }
+  return success();
+}
+
+const LayerConfig* first_full_layer(const ModelConfig& config) {
+  for (const LayerConfig& layer : config.layers) {
+    if (layer.attention == AttentionType::kFull) return &layer;
+  }
+  return nullptr;
+}
+
+/// Sets the fraction that rotates `pairs` pairs of `layer`: the usual one when it fits.
+void set_rotary_fraction(ModelConfig& config, const LayerConfig& layer, int64_t pairs) {
+  if (config.rotated_pairs(layer) == pairs) return;
+  config.full_rotary_fraction = 2.0f * static_cast<float>(pairs) / static_cast<float>(layer.head_width);
+  // The division can round down to a fraction whose product falls short of a whole number.
+  if (config.rotated_pairs(layer) < pairs)
+    config.full_rotary_fraction = std::nextafter(config.full_rotary_fraction, 2.0f);
+}
+
+Result<int64_t> count_rotated_pairs(const GgufFields& fields, const TensorView& factors, int64_t pairs) {
+  if (factors.dtype != DType::kF32 || factors.shape != Shape{pairs}) {
+    return fields.refusal(kRopeFactorsName, "expected " + shape_text({pairs}) + " F32, found " +
+                                                shape_text(factors.shape) + " " +
+                                                std::string(dtype_name(factors.dtype)));
+  }
+  int64_t rotated = 0;
+  for (int64_t i = 0; i < pairs; ++i) {
+    float factor = 0;
+    std::memcpy(&factor, factors.data.data() + static_cast<size_t>(i) * sizeof factor, sizeof factor);
+    const bool rotates = factor == 1.0f;
+    if ((!rotates && !(factor >= kLeastNoRotation)) || (rotates && rotated != i)) {
+      return fields.refusal(kRopeFactorsName, "entry " + std::to_string(i) + " is " + std::to_string(factor) +
+                                                  "; expected ones, then 1e30 for pairs that do not rotate");
+    }
+    rotated += rotates ? 1 : 0;
+  }
+  return rotated;
+}
+
+Status read_rotary_fraction(const GgufFields& fields, const std::vector<NamedTensor>& tensors, ModelConfig& config) {
+  const LayerConfig* full = first_full_layer(config);
+  if (full == nullptr) return success();
+  for (const NamedTensor& tensor : tensors) {
+    if (tensor.name != kRopeFactorsName) continue;
+    CARAT_TRY(const int64_t pairs, count_rotated_pairs(fields, tensor.view, full->head_width / 2));
+    set_rotary_fraction(config, *full, pairs);
+    return success();
+  }
+  return fields.refusal(kRopeFactorsName, "is missing; the file is incomplete");
+}
+
+void add_per_layer(GgufHeader& header, std::string_view key, const ModelConfig& config, int64_t LayerConfig::*member) {
+  std::vector<int32_t> values;
+  bool same = true;
+  for (const LayerConfig& layer : config.layers) {
+    values.push_back(static_cast<int32_t>(layer.*member));
+    same = same && values.back() == values.front();
+  }
+  if (same) return header.add_u32(key, static_cast<uint32_t>(values.front()));
+  header.add_i32_array(key, values);
+}
+
+}  // namespace
+
+std::vector<float> rope_factors(const ModelConfig& config) {
+  const LayerConfig* full = first_full_layer(config);
+  if (full == nullptr) return {};
+  std::vector<float> factors(static_cast<size_t>(full->head_width / 2), kNoRotation);
+  std::fill_n(factors.begin(), config.rotated_pairs(*full), 1.0f);
+  return factors;
+}
+
+Result<ModelConfig> config_from_gguf(const GgufFields& fields, const std::vector<NamedTensor>& tensors) {
+  CARAT_TRY_STATUS(refuse_unsupported(fields));
+  ModelConfig config;
+  CARAT_TRY_STATUS(read_scalars(fields, config));
+  CARAT_TRY_STATUS(read_layers(fields, config));
+  if (auto valid = validate(config); !valid.ok()) return fields.refusal("gemma4", valid.error().message);
+  CARAT_TRY_STATUS(read_rotary_fraction(fields, tensors, config));
+  return config;
+}
+
+Status add_config(const ModelConfig& config, GgufHeader& header) {
+  const int64_t any_width = config.layers.front().head_width;
+  const auto full_width = common_value(config, AttentionType::kFull, &LayerConfig::head_width, any_width);
+  const auto sliding_width = common_value(config, AttentionType::kSliding, &LayerConfig::head_width, any_width);
+  if (!full_width || !sliding_width) {
+    return refused("a GGUF file cannot hold a model whose layers of one attention type have several head widths");
+  }
+  const auto add = [&](std::string_view key, int64_t value) { header.add_u32(key, static_cast<uint32_t>(value)); };
+  add("gemma4.block_count", config.layer_count());
+  add("gemma4.context_length", config.context);
+  add("gemma4.embedding_length", config.hidden);
+  add_per_layer(header, "gemma4.feed_forward_length", config, &LayerConfig::ffn_width);
+  add("gemma4.attention.head_count", config.heads);
+  add_per_layer(header, "gemma4.attention.head_count_kv", config, &LayerConfig::kv_heads);
+  add("gemma4.attention.key_length", *full_width);
+  add("gemma4.attention.value_length", *full_width);
+  add("gemma4.attention.key_length_swa", *sliding_width);
+  add("gemma4.attention.value_length_swa", *sliding_width);
+  header.add_f32("gemma4.attention.layer_norm_rms_epsilon", config.rms_epsilon);
+  add("gemma4.attention.sliding_window", config.sliding_window);
+  std::vector<bool> sliding;
+  for (const LayerConfig& layer : config.layers) sliding.push_back(layer.attention == AttentionType::kSliding);
+  header.add_bool_array("gemma4.attention.sliding_window_pattern", sliding);
+  add("gemma4.attention.shared_kv_layers", config.shared_kv_layers());
+  add("gemma4.embedding_length_per_layer_input", config.per_layer_width);
+  header.add_f32("gemma4.final_logit_softcapping", config.softcap);
+  header.add_f32("gemma4.rope.freq_base", config.rope_theta_full);
+  header.add_f32("gemma4.rope.freq_base_swa", config.rope_theta_sliding);
+  add("gemma4.rope.dimension_count", *full_width);
+  add("gemma4.rope.dimension_count_swa", *sliding_width);
+  if (!config.scheme.empty()) header.add_string("carat.scheme", config.scheme);
+  return success();
+}
+
+}  // namespace carat

@@ -1,0 +1,89 @@
+#include "formats/gguf_gemma4.h"
+
+#include "formats/names.h"
+#include "formats/quote.h"
+
+namespace carat {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The number for the commonest type of a file (llama.cpp: include/llama.h, enum llama_ftype).
+uint32_t file_type(const std::vector<TensorSpec>& tensors) {
+  for (const TensorSpec& tensor : tensors) {
+    if (tensor.name != "model.embed_tokens.weight") continue;
+    switch (tensor.dtype) {
+      case DType::kF32:
+        return 0;
+      case DType::kF16:
+        return 1;
+      case DType::kQ4_0:
+        return 2;
+      case DType::kBF16:
+        return 32;
+    }
+  }
+  return 0;
+}
+
+TensorSpec rope_factors_spec(const std::vector<float>& factors) {
+  return {kRopeFactorsName, DType::kF32, {static_cast<int64_t>(factors.size())}};
+}
+
+Result<std::string> header_bytes(const ModelConfig& config, const Vocabulary& vocabulary,
+                                 const std::vector<TensorSpec>& tensors, const std::vector<float>& factors) {
+  GgufHeader header;
+  header.add_string("general.architecture", "gemma4");
+  header.add_string("general.type", "model");
+  header.add_u32("general.file_type", file_type(tensors));
+  header.add_u32("general.quantization_version", 2);
+  CARAT_TRY_STATUS(add_config(config, header));
+  CARAT_TRY_STATUS(add_vocabulary(vocabulary, header));
+  if (!factors.empty()) header.add_tensor(rope_factors_spec(factors));
+  for (const TensorSpec& tensor : tensors) {
+    const auto name = gguf_name_from_hf(tensor.name);
+    CARAT_CHECK(name.has_value(), "a tensor that GGUF has a name for");
+    header.add_tensor({*name, tensor.dtype, tensor.shape});
+  }
+  return header.bytes();
+}
+
+}  // namespace
+
+Result<CheckpointContent> read_gemma4_gguf(const fs::path& path) {
+  CARAT_TRY(GgufFile opened, GgufFile::open(path));
+  const auto file = std::make_shared<const GgufFile>(std::move(opened));
+  const GgufFields fields(file->entries(), path.string());
+  CheckpointContent content;
+  CARAT_TRY(content.config, config_from_gguf(fields, file->tensors()));
+  CARAT_TRY(content.vocabulary, vocabulary_from_gguf(fields, path.string()));
+  for (const NamedTensor& tensor : file->tensors()) {
+    if (tensor.name == kRopeFactorsName) continue;
+    const auto name = hf_name_from_gguf(tensor.name);
+    if (!name || *name == "lm_head.weight") {
+      return fields.refusal(tensor.name, name ? "a head apart from the embedding is not supported"
+                                              : "is no tensor of a Gemma 4 text model that is supported");
+    }
+    content.tensors.push_back({*name, tensor.view});
+  }
+  content.storage = file;
+  return content;
+}
+
+Result<uint64_t> write_gemma4_gguf(const fs::path& target, const ModelConfig& config, const Vocabulary& vocabulary,
+                                   const std::vector<TensorSpec>& tensors, const TensorProducer& producer) {
+  const std::vector<float> factors = rope_factors(config);
+  const auto produce_factors = [&](const TensorSpec&, const ByteSink& sink) {
+    return sink(std::as_bytes(std::span(factors)));
+  };
+  CARAT_TRY(const std::string header, header_bytes(config, vocabulary, tensors, factors));
+  CARAT_TRY(AtomicFile file, AtomicFile::create(target));
+  CARAT_TRY_STATUS(file.write(header));
+  if (!factors.empty())
+    CARAT_TRY_STATUS(write_tensor(file, rope_factors_spec(factors), produce_factors, kGgufAlignment));
+  for (const TensorSpec& tensor : tensors) CARAT_TRY_STATUS(write_tensor(file, tensor, producer, kGgufAlignment));
+  CARAT_TRY_STATUS(file.commit());
+  return file.size();
+}
+
+}  // namespace carat

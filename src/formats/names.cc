@@ -1,0 +1,82 @@
+#include "formats/names.h"
+
+#include <algorithm>
+
+namespace carat {
+namespace {
+
+struct NamePair {
+  std::string_view hf;
+  std::string_view gguf;
+};
+
+constexpr NamePair kModelNames[] = {
+    {"model.embed_tokens.weight", "token_embd.weight"},
+    {"model.norm.weight", "output_norm.weight"},
+    {"lm_head.weight", "output.weight"},
+    {"model.embed_tokens_per_layer.weight", "per_layer_token_embd.weight"},
+    {"model.per_layer_model_projection.weight", "per_layer_model_proj.weight"},
+    {"model.per_layer_projection_norm.weight", "per_layer_proj_norm.weight"},
+};
+
+// Behind `model.layers.N.` and `blk.N.`. Beware: GGUF's post_norm belongs to the per-layer embeddings.
+constexpr NamePair kLayerNames[] = {
+    {"input_layernorm.weight", "attn_norm.weight"},
+    {"self_attn.q_proj.weight", "attn_q.weight"},
+    {"self_attn.k_proj.weight", "attn_k.weight"},
+    {"self_attn.v_proj.weight", "attn_v.weight"},
+    {"self_attn.o_proj.weight", "attn_output.weight"},
+    {"self_attn.q_norm.weight", "attn_q_norm.weight"},
+    {"self_attn.k_norm.weight", "attn_k_norm.weight"},
+    {"post_attention_layernorm.weight", "post_attention_norm.weight"},
+    {"pre_feedforward_layernorm.weight", "ffn_norm.weight"},
+    {"mlp.gate_proj.weight", "ffn_gate.weight"},
+    {"mlp.up_proj.weight", "ffn_up.weight"},
+    {"mlp.down_proj.weight", "ffn_down.weight"},
+    {"post_feedforward_layernorm.weight", "post_ffw_norm.weight"},
+    {"layer_scalar", "layer_output_scale.weight"},
+    {"per_layer_input_gate.weight", "inp_gate.weight"},
+    {"per_layer_projection.weight", "proj.weight"},
+    {"post_per_layer_input_norm.weight", "post_norm.weight"},
+};
+
+constexpr NamePair kLayerPrefixes = {"model.layers.", "blk."};
+
+using Side = std::string_view NamePair::*;
+
+std::optional<std::string> translate(std::string_view name, Side from, Side to) {
+  for (const NamePair& pair : kModelNames) {
+    if (pair.*from == name) return std::string(pair.*to);
+  }
+  if (!name.starts_with(kLayerPrefixes.*from)) return std::nullopt;
+  name.remove_prefix((kLayerPrefixes.*from).size());
+  const size_t dot = name.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::string_view number = name.substr(0, dot);
+  const bool digits =
+      !number.empty() && std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (!digits) return std::nullopt;
+  for (const NamePair& pair : kLayerNames) {
+    if (pair.*from != name.substr(dot + 1)) continue;
+    return std::string(kLayerPrefixes.*to) + std::string(number) + "." + std::string(pair.*to);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> hf_name_from_gguf(std::string_view name) {
+  return translate(name, &NamePair::gguf, &NamePair::hf);
+}
+
+std::optional<std::string> gguf_name_from_hf(std::string_view name) {
+  return translate(name, &NamePair::hf, &NamePair::gguf);
+}
+
+std::string text_only_name(std::string_view name) {
+  constexpr std::string_view kComposite = "model.language_model.";
+  if (name.starts_with(kComposite)) return "model." + std::string(name.substr(kComposite.size()));
+  return std::string(name);
+}
+
+}  // namespace carat

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace carat {
+
+/// `blk.3.attn_q.weight` -> `model.layers.3.self_attn.q_proj.weight`; nothing for a name that a Gemma 4 text
+/// model does not have (`rope_freqs.weight`, which is derived, among them).
+/// Source of the names: llama.cpp, gguf-py/gguf/tensor_mapping.py and src/llama-arch.cpp.
+std::optional<std::string> hf_name_from_gguf(std::string_view name);
+
+/// The inverse.
+std::optional<std::string> gguf_name_from_hf(std::string_view name);
+
+/// Removes the composite checkpoint's `language_model.` part: `model.language_model.norm.weight` ->
+/// `model.norm.weight`. Other names come back unchanged.
+std::string text_only_name(std::string_view name);
+
+}  // namespace carat

@@ -1,0 +1,27 @@
+#include "formats/quote.h"
+
+namespace carat {
+namespace {
+
+constexpr size_t kShownBytes = 80;
+constexpr std::string_view kHexDigits = "0123456789abcdef";
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char letter : text.substr(0, kShownBytes)) {
+    const auto byte = static_cast<unsigned char>(letter);
+    if (byte >= 0x20 && byte < 0x7f) {
+      shown += letter;
+    } else {
+      shown += {'\\', 'x', kHexDigits[byte >> 4], kHexDigits[byte & 15]};
+    }
+  }
+  if (text.size() > kShownBytes) shown += "...";
+  return shown;
+}
+
+std::string quoted(std::string_view text) { return '"' + printable(text) + '"'; }
+
+}  // namespace carat

@@ -1,0 +1,137 @@
+#include "formats/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <unordered_set>
+
+#include "formats/quote.h"
+#include "formats/safetensors_header.h"
+
+namespace carat {
+namespace {
+
+constexpr uint64_t kLengthBytes = 8;
+
+// The format's own limit; without it a header could be as long as the file.
+constexpr uint64_t kLongestHeader = 100'000'000;
+
+constexpr size_t kHeaderAlignment = 8;
+
+std::optional<DType> dtype_of(const std::string& name) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    if (name == dtype_name(dtype)) return dtype;
+  }
+  return std::nullopt;
+}
+
+/// `data` begin at byte `data_begin` of the file.
+Result<NamedTensor> make_tensor(const SafetensorsEntry& entry, Bytes data, uint64_t data_begin,
+                                const std::string& source) {
+  const std::string name = source + ": " + printable(entry.name);
+  const auto dtype = dtype_of(entry.dtype);
+  if (!dtype)
+    return refused(name + ": type " + carat::quoted(entry.dtype) + " is not supported; expected F32, F16 or BF16");
+  const auto bytes = tensor_bytes(*dtype, entry.shape);
+  if (!bytes) return refused(name + ": the size of " + shape_text(entry.shape) + " does not fit in 64 bits");
+  if (entry.begin > entry.end || entry.end > data.size()) {
+    return refused(name + ": lies at bytes " + std::to_string(entry.begin) + " to " + std::to_string(entry.end) +
+                   " of " + std::to_string(data.size()) + " bytes of data; the file is truncated or damaged");
+  }
+  if (entry.end - entry.begin != *bytes) {
+    return refused(name + ": " + shape_text(entry.shape) + " " + entry.dtype + " takes " + std::to_string(*bytes) +
+                   " bytes, but its offsets leave " + std::to_string(entry.end - entry.begin));
+  }
+  if ((data_begin + entry.begin) % static_cast<uint64_t>(block_bytes(*dtype)) != 0) {
+    return refused(
+        name + ": does not begin at a multiple of its element size; save the file again with a current safetensors");
+  }
+  return NamedTensor{entry.name, {*dtype, entry.shape, data.subspan(entry.begin, *bytes)}};
+}
+
+Status check_coverage(std::vector<SafetensorsEntry> entries, uint64_t data_size, const std::string& source) {
+  std::sort(entries.begin(), entries.end(),
+            [](const auto& a, const auto& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  uint64_t covered = 0;
+  for (const SafetensorsEntry& entry : entries) {
+    if (entry.begin != covered) {
+      return refused(source + ": " + printable(entry.name) + ": begins at byte " + std::to_string(entry.begin) +
+                     " of the data, expected " + std::to_string(covered) + ": there is " +
+                     (entry.begin < covered ? "an overlap" : "a hole"));
+    }
+    covered = entry.end;
+  }
+  if (covered != data_size) {
+    return refused(source + ": the tensors end at byte " + std::to_string(covered) + " of " +
+                   std::to_string(data_size) + " bytes of data");
+  }
+  return success();
+}
+
+Status check_names(const std::vector<SafetensorsEntry>& entries, const std::string& source) {
+  std::unordered_set<std::string_view> names;
+  for (const SafetensorsEntry& entry : entries) {
+    if (!names.insert(entry.name).second)
+      return refused(source + ": two tensors are called " + carat::quoted(entry.name));
+  }
+  return success();
+}
+
+}  // namespace
+
+Result<std::vector<NamedTensor>> parse_safetensors(Bytes bytes, const std::string& source) {
+  ByteReader reader(bytes);
+  const auto length = reader.read<uint64_t>();
+  if (!length) {
+    return refused(source + ": " + std::to_string(bytes.size()) +
+                   " bytes are too few for a safetensors file; copy it again");
+  }
+  if (*length > kLongestHeader) {
+    return refused(source + ": a header of " + std::to_string(*length) + " bytes is too long, expected at most " +
+                   std::to_string(kLongestHeader) + "; this is no safetensors file");
+  }
+  const auto header = reader.take(*length);
+  if (!header) {
+    return refused(source + ": a header of " + std::to_string(*length) + " bytes does not fit in " +
+                   std::to_string(bytes.size()) + " bytes; the file is truncated or no safetensors file");
+  }
+  CARAT_TRY(const std::vector<SafetensorsEntry> entries, read_safetensors_header(as_text(*header), source));
+  CARAT_TRY_STATUS(check_names(entries, source));
+
+  const Bytes data = bytes.subspan(reader.position());
+  std::vector<NamedTensor> tensors;
+  tensors.reserve(entries.size());
+  for (const SafetensorsEntry& entry : entries) {
+    CARAT_TRY(NamedTensor tensor, make_tensor(entry, data, reader.position(), source));
+    tensors.push_back(std::move(tensor));
+  }
+  CARAT_TRY_STATUS(check_coverage(entries, data.size(), source));
+  return tensors;
+}
+
+Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {
+  CARAT_TRY(FileMap map, FileMap::open(path));
+  SafetensorsFile file(std::move(map));
+  CARAT_TRY(file.tensors_, parse_safetensors(file.map_.bytes(), path.string()));
+  return file;
+}
+
+std::string safetensors_header(const std::vector<TensorSpec>& tensors) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  header["__metadata__"] = {{"format", "pt"}};  // transformers refuses a file without it
+  uint64_t begin = 0;
+  for (const TensorSpec& tensor : tensors) {
+    const auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
+    CARAT_CHECK(bytes && block_elements(tensor.dtype) == 1, "a tensor that safetensors can hold");
+    CARAT_CHECK(begin % static_cast<uint64_t>(block_bytes(tensor.dtype)) == 0, "tensors in order of element size");
+    header[tensor.name] = {
+        {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {begin, begin + *bytes}}};
+    begin += *bytes;
+  }
+  std::string text = header.dump();
+  text.append((kHeaderAlignment - text.size() % kHeaderAlignment) % kHeaderAlignment, ' ');
+  const uint64_t length = text.size();
+  return std::string(reinterpret_cast<const char*>(&length), kLengthBytes) + text;
+}
+
+}  // namespace carat

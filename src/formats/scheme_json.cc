@@ -1,0 +1,71 @@
+#include "formats/scheme_json.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/file_map.h"
+#include "formats/json_fields.h"
+#include "formats/quote.h"
+
+namespace carat {
+namespace {
+
+std::optional<DType> lattice_of_name(const std::string& name) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0}) {
+    if (name == dtype_name(dtype)) return dtype;
+  }
+  return std::nullopt;
+}
+
+Status refuse_other_members(const JsonFields& fields, const std::string& first, const std::string& second) {
+  for (const auto& [key, value] : fields.json().items()) {
+    if (key != first && key != second) return fields.refusal(key, "is unknown; expected " + first + " and " + second);
+  }
+  return success();
+}
+
+Result<SchemeRule> read_rule(const nlohmann::json& json, const std::string& source, size_t index) {
+  const std::string path = "rules[" + std::to_string(index) + "]";
+  if (!json.is_object()) return refused(source + ": " + path + ": expected an object of match and lattice");
+  const JsonFields fields(json, source, path + ".");
+  CARAT_TRY_STATUS(refuse_other_members(fields, "match", "lattice"));
+  CARAT_TRY(const std::string pattern, fields.text("match"));
+  CARAT_TRY(const std::string name, fields.text("lattice"));
+  const auto lattice = lattice_of_name(name);
+  if (!lattice) return fields.refusal("lattice", "expected F32, F16, BF16 or Q4_0, found " + carat::quoted(name));
+  return SchemeRule{pattern, *lattice};
+}
+
+}  // namespace
+
+Result<Scheme> scheme_from_json(const std::string& text, const std::string& source) {
+  CARAT_TRY(const nlohmann::json root, parse_json_object(text, source));
+  const JsonFields fields(root, source);
+  CARAT_TRY_STATUS(refuse_other_members(fields, "name", "rules"));
+  Scheme scheme;
+  CARAT_TRY(scheme.name, fields.text("name"));
+  if (scheme.name.empty()) return fields.refusal("name", "expected a name");
+  if (built_in_scheme(scheme.name) != nullptr) {
+    return fields.refusal("name", carat::quoted(scheme.name) + " is the name of a built-in scheme; choose another");
+  }
+  CARAT_TRY(const nlohmann::json* rules, fields.array("rules"));
+  for (size_t i = 0; i < rules->size(); ++i) {
+    CARAT_TRY(SchemeRule rule, read_rule((*rules)[i], source, i));
+    scheme.rules.push_back(std::move(rule));
+  }
+  return scheme;
+}
+
+Result<Scheme> load_scheme(const std::string& name_or_path) {
+  if (const Scheme* scheme = built_in_scheme(name_or_path)) return *scheme;
+  std::error_code ignored;
+  if (!std::filesystem::exists(name_or_path, ignored)) {
+    return wrong_usage(carat::quoted(name_or_path) + ": no such scheme; expected one of " + built_in_scheme_names() +
+                       ", or a JSON file");
+  }
+  CARAT_TRY(const std::string text, read_text_file(name_or_path, kSmallJsonLimit));
+  return scheme_from_json(text, name_or_path);
+}
+
+}  // namespace carat

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+namespace carat {
+
+inline constexpr int kDTypes = 4;
+static_assert(static_cast<int>(DType::kQ4_0) + 1 == kDTypes);
+
+/// Dot products of one stored weight row with `n_x` rows of float activations:
+///
+///     out[i * out_stride] = sum over c of row[c] * x[i * x_stride + c],   0 <= i < n_x, 0 <= c < columns
+///
+/// The row is used exactly, as it lies in the file: nothing is rounded but the float32 products and sums, whose
+/// error is at most dot_tolerance(columns) * sum |row[c] * x[c]|. The order of the sum depends on `columns` alone, so
+/// out[i] has the same bits whatever `n_x` is. Strides count floats.
+using RowsDot = void (*)(const std::byte* row, const float* x, int64_t x_stride, int64_t n_x, int64_t columns,
+                         float* out, int64_t out_stride);
+
+/// What one processor core does, for one instruction set. All work on plain memory: no allocation, no error
+/// path, no alignment needed (weights lie at any byte, floats at any multiple of four). Ranges do not overlap
+/// unless a line says so. Results may differ between tables within the stated tolerances.
+struct Kernels {
+  const char* name;
+
+  /// By DType. For Q4_0 `columns` is a multiple of 32.
+  RowsDot rows_dot[kDTypes];
+
+  /// out[c] += sum over j of weights[j] * rows[j * row_stride + c], 0 <= j < n, added one j after the other:
+  /// splitting the range of j over several calls changes no bit.
+  void (*add_weighted_rows)(const float* weights, const float* rows, int64_t row_stride, int64_t n, int64_t columns,
+                            float* out);
+
+  /// x[i] = exp(x[i] - shift), returns their sum. x[i] <= shift; -infinity gives 0.
+  /// Relative error of each at most kExpTolerance while the exponent is above -87; below it, the result is under
+  /// 2e-38.
+  float (*exp_sum)(float* x, int64_t n, float shift);
+
+  /// Largest of n >= 1 values.
+  float (*maximum)(const float* x, int64_t n);
+
+  /// Sum of squares, accumulated in double and rounded once.
+  float (*sum_of_squares)(const float* x, int64_t n);
+
+  /// out[i] = gelu(gate[i]) * up[i] with gelu(a) = a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3))).
+  /// Error at most kGeluTolerance * |gate[i] * up[i]|. `out` may be `gate` or `up`.
+  void (*gelu_multiply)(const float* gate, const float* up, int64_t n, float* out);
+
+  /// x[i] = cap * tanh(x[i] / cap), relative error at most kTanhTolerance.
+  void (*softcap)(float* x, int64_t n, float cap);
+};
+
+/// A sum of `columns` terms in lanes of 8, in blocks of 32, each operation off by at most 2^-24 of its result.
+constexpr double dot_tolerance(int64_t columns) { return static_cast<double>(columns / 32 + 10) * 0x1p-24; }
+inline constexpr double kExpTolerance = 4e-7;
+inline constexpr double kGeluTolerance = 1e-6;
+inline constexpr double kTanhTolerance = 6e-7;
+
+/// Plain loops in portable C++; the measure of all others.
+extern const Kernels kReferenceKernels;
+
+/// x86 with AVX2, FMA and F16C; null where the compiler builds for another processor. It may be present on a
+/// machine that cannot run it: ask select.h.
+extern const Kernels* const kAvx2Kernels;
+
+}  // namespace carat

@@ -1,0 +1,89 @@
+#include <cmath>
+
+#include "kernels/kernels.h"
+#include "lattice/lattice.h"
+#include "tensor/block.h"
+
+namespace carat {
+namespace {
+
+// Values are decoded in pieces of this length; every type's block length divides it.
+constexpr int64_t kPiece = kQ4_0Elements;
+
+double piece_dot(const float* a, const float* b, int64_t n) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return sum;
+}
+
+template <DType kDType>
+float row_dot(const std::byte* row, const float* x, int64_t columns) {
+  double sum = 0;
+  float piece[kPiece];
+  for (int64_t begin = 0; begin < columns; begin += kPiece) {
+    const int64_t n = columns - begin < kPiece ? columns - begin : kPiece;
+    const auto bytes = static_cast<size_t>(n / block_elements(kDType) * block_bytes(kDType));
+    decode(kDType, Bytes(row, bytes), std::span<float>(piece, static_cast<size_t>(n)));
+    sum += piece_dot(piece, x + begin, n);
+    row += bytes;
+  }
+  return static_cast<float>(sum);
+}
+
+template <DType kDType>
+void rows_dot(const std::byte* row, const float* x, int64_t x_stride, int64_t n_x, int64_t columns, float* out,
+              int64_t out_stride) {
+  for (int64_t i = 0; i < n_x; ++i) out[i * out_stride] = row_dot<kDType>(row, x + i * x_stride, columns);
+}
+
+void add_weighted_rows(const float* weights, const float* rows, int64_t row_stride, int64_t n, int64_t columns,
+                       float* out) {
+  for (int64_t j = 0; j < n; ++j) {
+    for (int64_t c = 0; c < columns; ++c) out[c] += weights[j] * rows[j * row_stride + c];
+  }
+}
+
+float exp_sum(float* x, int64_t n, float shift) {
+  double sum = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    x[i] = std::exp(x[i] - shift);
+    sum += x[i];
+  }
+  return static_cast<float>(sum);
+}
+
+float maximum(const float* x, int64_t n) {
+  float largest = x[0];
+  for (int64_t i = 1; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
+  return largest;
+}
+
+float sum_of_squares(const float* x, int64_t n) { return static_cast<float>(piece_dot(x, x, n)); }
+
+void gelu_multiply(const float* gate, const float* up, int64_t n, float* out) {
+  constexpr float kRootTwoOverPi = 0.7978845608028654f;
+  for (int64_t i = 0; i < n; ++i) {
+    const float a = gate[i];
+    const float gelu = 0.5f * a * (1.0f + std::tanh(kRootTwoOverPi * (a + 0.044715f * a * a * a)));
+    out[i] = gelu * up[i];
+  }
+}
+
+void softcap(float* x, int64_t n, float cap) {
+  for (int64_t i = 0; i < n; ++i) x[i] = cap * std::tanh(x[i] / cap);
+}
+
+}  // namespace
+
+const Kernels kReferenceKernels = {
+    .name = "reference",
+    .rows_dot = {rows_dot<DType::kF32>, rows_dot<DType::kF16>, rows_dot<DType::kBF16>, rows_dot<DType::kQ4_0>},
+    .add_weighted_rows = add_weighted_rows,
+    .exp_sum = exp_sum,
+    .maximum = maximum,
+    .sum_of_squares = sum_of_squares,
+    .gelu_multiply = gelu_multiply,
+    .softcap = softcap,
+};
+
+}  // namespace carat

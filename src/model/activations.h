@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "formats/model_config.h"
+
+namespace carat {
+
+/// Scratch memory of a forward pass, float32, allocated once. T is kChunkTokens, d, F and K are the largest of
+/// any layer. Only `residual`, `per_layer_inputs` and the rotations keep their values from layer to layer.
+struct Activations {
+  explicit Activations(const ModelConfig& config);
+
+  int64_t logit_rows;                    // rows of `logits`
+  std::vector<float> residual;           // [T, D]        the stream that every sublayer adds to
+  std::vector<float> normed;             // [T, D]        input of a sublayer
+  std::vector<float> branch;             // [T, D]        output of a sublayer
+  std::vector<float> per_layer_inputs;   // [T, L * P]
+  std::vector<float> per_layer_rows;     // [T, L * P]    the tokens' rows of the per-layer table
+  std::vector<float> per_layer_gate;     // [T, P]
+  std::vector<float> sliding_rotations;  // [T, d / 2, 2] cosine and sine of every pair's angle
+  std::vector<float> full_rotations;     // [T, d / 2, 2]
+  std::vector<float> queries;            // [T, H * d]
+  std::vector<float> keys;               // [T, K * d]
+  std::vector<float> values;             // [T, K * d]
+  std::vector<float> attended;           // [T, H * d]
+  std::vector<float> gate;               // [T, F]
+  std::vector<float> up;                 // [T, F]
+  std::vector<float> logits;             // [logit_rows, V]
+};
+
+/// Bytes that `Activations` allocates.
+uint64_t activation_bytes(const ModelConfig& config);
+
+}  // namespace carat

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+
+#include "model/activations.h"
+#include "model/cache.h"
+#include "model/weights.h"
+#include "ops/ops.h"
+
+namespace carat {
+
+/// What the sublayers of one forward pass work on.
+struct Pass {
+  const ModelConfig& config;
+  const ModelWeights& weights;
+  Ops& ops;
+  KvCache& cache;
+  Activations& scratch;
+  int64_t first_position;  ///< position of the chunk's row 0
+};
+
+/// The rows of a chunk that a layer computes: [first, first + count).
+struct Rows {
+  int64_t first;
+  int64_t count;
+};
+
+}  // namespace carat

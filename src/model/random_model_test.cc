@@ -1,0 +1,95 @@
+#include "model/random_model.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/file_map.h"
+#include "formats/checkpoint.h"
+#include "lattice/lattice.h"
+#include "tests/support/tiny_model.h"
+
+namespace carat {
+namespace {
+
+bool go_on(uint64_t, uint64_t) { return true; }
+
+RandomModel random_model(const char* scheme, uint64_t seed) {
+  const TinyModel tiny;
+  return {.config = tiny.config, .vocabulary = tiny.vocabulary, .scheme = *built_in_scheme(scheme), .seed = seed};
+}
+
+std::string written(const RandomModel& model, int thread_count) {
+  const TemporaryFolder folder;
+  ThreadPool threads(thread_count);
+  EXPECT_TRUE(write_random_model(folder / "m.gguf", model, threads, go_on).ok());
+  return read_text_file(folder / "m.gguf", size_t{1} << 28).value();
+}
+
+TEST(RandomModel, DependsOnTheSeedAndNotOnThreads) {
+  const std::string first = written(random_model("q4_0", 7), 1);
+  EXPECT_EQ(first, written(random_model("q4_0", 7), 1));
+  EXPECT_EQ(first, written(random_model("q4_0", 7), 3));
+  EXPECT_NE(first, written(random_model("q4_0", 8), 1));
+}
+
+TEST(RandomModel, ContainersAndSchemesHoldTheSameWeights) {
+  const TemporaryFolder folder;
+  ThreadPool threads(2);
+  for (const auto& [name, scheme] : {std::pair{"a.gguf", "q4_0"}, {"b", "q4_0"}, {"c", "f32"}}) {
+    ASSERT_TRUE(write_random_model(folder / name, random_model(scheme, 7), threads, go_on).ok());
+  }
+  const Checkpoint file = Checkpoint::open(folder / "a.gguf").value();
+  const Checkpoint same = Checkpoint::open(folder / "b").value();
+  const Checkpoint plain = Checkpoint::open(folder / "c").value();
+  EXPECT_EQ(same.config().scheme, "q4_0");
+  const Scheme& scheme = *built_in_scheme("q4_0");
+  for (const auto& [name, view] : file.tensors()) {
+    EXPECT_EQ(decode_tensor(view), decode_tensor(*same.find(name))) << name;
+    std::vector<float> snapped = decode_tensor(*plain.find(name));
+    snap(scheme.lattice_of(name), snapped, snapped);
+    EXPECT_EQ(decode_tensor(view), snapped) << name;
+  }
+}
+
+TEST(RandomModel, ScalesKeepSignalsAtTheirSize) {
+  const TemporaryFolder folder;
+  ThreadPool threads(1);
+  const RandomModel model = random_model("f32", 1);
+  ASSERT_TRUE(write_random_model(folder / "m", model, threads, go_on).ok());
+  const Checkpoint checkpoint = Checkpoint::open(folder / "m").value();
+  const auto deviation = [&](const std::string& name) {
+    double sum = 0, squares = 0;
+    const std::vector<float> values = decode_tensor(*checkpoint.find(name));
+    for (const float value : values) {
+      sum += value;
+      squares += static_cast<double>(value) * value;
+    }
+    const double mean = sum / static_cast<double>(values.size());
+    return std::sqrt(squares / static_cast<double>(values.size()) - mean * mean);
+  };
+  // About 6 standard errors of a deviation over 4000 values.
+  constexpr double kTolerance = 0.07;
+  EXPECT_NEAR(deviation("model.embed_tokens.weight") * std::sqrt(model.config.hidden), 1, kTolerance);
+  EXPECT_NEAR(deviation("model.embed_tokens_per_layer.weight") * std::sqrt(model.config.per_layer_width), 1,
+              kTolerance);
+  EXPECT_NEAR(deviation("model.layers.0.self_attn.q_proj.weight") * std::sqrt(model.config.hidden), 1, kTolerance);
+  EXPECT_EQ(decode_tensor(*checkpoint.find("model.norm.weight")).front(), 1.0f);
+  EXPECT_EQ(decode_tensor(*checkpoint.find("model.layers.0.layer_scalar")).front(), 0.875f);
+  const TensorView& key_norm = *checkpoint.find("model.layers.0.self_attn.k_norm.weight");
+  EXPECT_FLOAT_EQ(decode_tensor(key_norm).front(), 1.0f / std::sqrt(static_cast<float>(key_norm.columns())));
+}
+
+TEST(RandomModel, StopsWhenAskedAndLeavesNothing) {
+  const TemporaryFolder folder;
+  ThreadPool threads(1);
+  int calls = 0;
+  const auto stopped = write_random_model(folder / "m.gguf", random_model("f32", 1), threads,
+                                          [&](uint64_t, uint64_t) { return ++calls < 3; });
+  ASSERT_FALSE(stopped.ok());
+  EXPECT_EQ(stopped.error().kind, ErrorKind::kInterrupted);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace carat

@@ -1,0 +1,104 @@
+#include "model/weights.h"
+
+#include <string>
+
+#include "base/check.h"
+#include "formats/check_values.h"
+#include "lattice/lattice.h"
+
+namespace carat {
+namespace {
+
+/// Looks tensors up by name; what a valid checkpoint must have is there.
+class Binder {
+ public:
+  explicit Binder(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
+
+  TensorView matrix(const std::string& name) const {
+    const TensorView* found = checkpoint_.find(name);
+    CARAT_CHECK(found != nullptr, "an open checkpoint has every tensor of its model");
+    return *found;
+  }
+
+  std::vector<float> vector(const std::string& name) const { return decode_tensor(matrix(name)); }
+
+  float scalar_or_one(const std::string& name) const {
+    return checkpoint_.find(name) != nullptr ? vector(name).front() : 1.0f;
+  }
+
+ private:
+  const Checkpoint& checkpoint_;
+};
+
+Status check_vectors(const Checkpoint& checkpoint) {
+  for (const NamedTensor& tensor : checkpoint.tensors()) {
+    if (tensor.view.shape.size() == 1) CARAT_TRY_STATUS(check_values(tensor, checkpoint.path().string()));
+  }
+  return success();
+}
+
+void bind_attention(const Binder& binder, const std::string& prefix, bool owns_kv, LayerWeights& layer) {
+  layer.input_norm = binder.vector(prefix + "input_layernorm.weight");
+  layer.q_proj = binder.matrix(prefix + "self_attn.q_proj.weight");
+  layer.q_norm = binder.vector(prefix + "self_attn.q_norm.weight");
+  if (owns_kv) {
+    layer.k_proj = binder.matrix(prefix + "self_attn.k_proj.weight");
+    layer.v_proj = binder.matrix(prefix + "self_attn.v_proj.weight");
+    layer.k_norm = binder.vector(prefix + "self_attn.k_norm.weight");
+  }
+  layer.o_proj = binder.matrix(prefix + "self_attn.o_proj.weight");
+  layer.post_attention_norm = binder.vector(prefix + "post_attention_layernorm.weight");
+}
+
+void bind_ffn(const Binder& binder, const std::string& prefix, LayerWeights& layer) {
+  layer.pre_feedforward_norm = binder.vector(prefix + "pre_feedforward_layernorm.weight");
+  layer.gate_proj = binder.matrix(prefix + "mlp.gate_proj.weight");
+  layer.up_proj = binder.matrix(prefix + "mlp.up_proj.weight");
+  layer.down_proj = binder.matrix(prefix + "mlp.down_proj.weight");
+  layer.post_feedforward_norm = binder.vector(prefix + "post_feedforward_layernorm.weight");
+}
+
+LayerWeights bind_layer(const Binder& binder, const ModelConfig& config, size_t index) {
+  const std::string prefix = "model.layers." + std::to_string(index) + ".";
+  LayerWeights layer;
+  bind_attention(binder, prefix, config.owns_kv(index), layer);
+  bind_ffn(binder, prefix, layer);
+  if (config.per_layer_width > 0) {
+    layer.per_layer_input_gate = binder.matrix(prefix + "per_layer_input_gate.weight");
+    layer.per_layer_projection = binder.matrix(prefix + "per_layer_projection.weight");
+    layer.post_per_layer_norm = binder.vector(prefix + "post_per_layer_input_norm.weight");
+  }
+  layer.layer_scalar = binder.scalar_or_one(prefix + "layer_scalar");
+  return layer;
+}
+
+}  // namespace
+
+Result<ModelWeights> ModelWeights::bind(const Checkpoint& checkpoint) {
+  const ModelConfig& config = checkpoint.config();
+  CARAT_TRY_STATUS(check_vectors(checkpoint));
+  const Binder binder(checkpoint);
+  ModelWeights weights;
+  weights.embed_tokens = binder.matrix("model.embed_tokens.weight");
+  if (config.per_layer_width > 0) {
+    weights.embed_tokens_per_layer = binder.matrix("model.embed_tokens_per_layer.weight");
+    weights.per_layer_model_projection = binder.matrix("model.per_layer_model_projection.weight");
+    weights.per_layer_norm = binder.vector("model.per_layer_projection_norm.weight");
+  }
+  weights.layers.reserve(config.layers.size());
+  for (size_t l = 0; l < config.layers.size(); ++l) weights.layers.push_back(bind_layer(binder, config, l));
+  weights.final_norm = binder.vector("model.norm.weight");
+  return weights;
+}
+
+int64_t decoded_weight_count(const ModelConfig& config) {
+  const int64_t per_layer_norms = config.per_layer_width > 0 ? 1 : 0;
+  int64_t count = config.hidden + config.per_layer_width;
+  for (size_t l = 0; l < config.layers.size(); ++l) {
+    const int64_t head_norms = config.owns_kv(l) ? 2 : 1;
+    count += (4 + per_layer_norms) * config.hidden + head_norms * config.layers[l].head_width;
+  }
+  return count;
+}
+
+}  // namespace carat

@@ -1,0 +1,84 @@
+#include "session/generate.h"
+
+#include <gtest/gtest.h>
+
+#include "kernels/select.h"
+#include "tests/support/golden_logits.h"
+
+namespace carat {
+namespace {
+
+const std::vector<int32_t> kPrompt = {2, 7, 30, 41};
+
+class GenerateTest : public ::testing::Test {
+ protected:
+  Generation run(const GenerationOptions& options, int64_t context = 0, const TokenCallback& on_token = keep_going) {
+    Session session = Session::create(model_, {.context = context}).value();
+    Result<Generation> generation = generate(session, kPrompt, options, on_token);
+    EXPECT_TRUE(generation.ok()) << generation.error().message;
+    return std::move(generation).value();
+  }
+
+  static bool keep_going(int32_t) { return true; }
+
+  Ops ops_{*all_kernels().front(), 1};
+  Model model_ = Model::load(golden_model("grouped").folder, ops_).value();
+};
+
+TEST_F(GenerateTest, StopsAtTheLength) {
+  std::vector<int32_t> seen;
+  const Generation generation = run({.tokens = 7}, 0, [&](int32_t id) {
+    seen.push_back(id);
+    return true;
+  });
+  EXPECT_EQ(generation.stop_reason, StopReason::kLength);
+  EXPECT_EQ(generation.tokens.size(), 7u);
+  EXPECT_EQ(generation.tokens, seen);
+  EXPECT_EQ(generation.prefill_tokens, 4);
+  EXPECT_EQ(generation.decode_tokens, 6);
+  EXPECT_GT(generation.prefill_tokens_per_s(), 0.0);
+  EXPECT_GT(generation.decode_tokens_per_s(), 0.0);
+}
+
+TEST_F(GenerateTest, NoTokensMeansOnlyThePrompt) {
+  const Generation generation = run({.tokens = 0});
+  EXPECT_TRUE(generation.tokens.empty());
+  EXPECT_EQ(generation.stop_reason, StopReason::kLength);
+  EXPECT_EQ(generation.decode_tokens_per_s(), 0.0);
+}
+
+TEST_F(GenerateTest, StopsAtAStopIdAndKeepsIt) {
+  const std::vector<int32_t> free = run({.tokens = 5}).tokens;
+  const Generation generation = run({.tokens = 5, .stop = {-1, free[2]}});
+  const auto first = std::find(free.begin(), free.end(), free[2]);
+  EXPECT_EQ(generation.tokens, (std::vector<int32_t>(free.begin(), first + 1)));
+  EXPECT_EQ(generation.stop_reason, StopReason::kStop);
+}
+
+TEST_F(GenerateTest, StopsWhenTheContextIsFull) {
+  const Generation generation = run({.tokens = 100}, 6);
+  EXPECT_EQ(generation.stop_reason, StopReason::kContext);
+  EXPECT_EQ(generation.tokens.size(), 3u);
+}
+
+TEST_F(GenerateTest, StopsWhenTheCallbackSaysSo) {
+  int left = 2;
+  const Generation generation = run({.tokens = 100}, 0, [&](int32_t) { return --left > 0; });
+  EXPECT_EQ(generation.stop_reason, StopReason::kInterrupted);
+  EXPECT_EQ(generation.tokens.size(), 2u);
+}
+
+TEST_F(GenerateTest, PassesOnTheErrorsOfTheSession) {
+  Session session = Session::create(model_, {.context = 3}).value();
+  EXPECT_FALSE(generate(session, kPrompt, {}, keep_going).ok());
+}
+
+TEST(StopReasonTest, HasAName) {
+  EXPECT_EQ(stop_reason_name(StopReason::kStop), "stop");
+  EXPECT_EQ(stop_reason_name(StopReason::kLength), "length");
+  EXPECT_EQ(stop_reason_name(StopReason::kContext), "context");
+  EXPECT_EQ(stop_reason_name(StopReason::kInterrupted), "interrupted");
+}
+
+}  // namespace
+}  // namespace carat

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "tensor/dtype.h"
+
+namespace carat {
+
+/// Row-major extents, slowest first: a linear layer's weight is [out, in].
+using Shape = std::vector<int64_t>;
+
+/// "[2048, 1536]".
+std::string shape_text(const Shape& shape);
+
+/// Product of the extents, or nothing when an extent is negative or the product does not fit in 63 bits.
+std::optional<int64_t> element_count(const Shape& shape);
+
+/// Bytes that a tensor of this type and shape takes, or nothing when the last extent is no whole number of
+/// blocks or the size does not fit.
+std::optional<uint64_t> tensor_bytes(DType dtype, const Shape& shape);
+
+/// A tensor that lies in somebody else's memory, usually a mapped file.
+struct TensorView {
+  DType dtype = DType::kF32;
+  Shape shape;
+  Bytes data;
+
+  /// The last extent: values in a row. A tensor without extents has one row of one value.
+  int64_t columns() const { return shape.empty() ? 1 : shape.back(); }
+  int64_t rows() const;
+  Bytes row(int64_t index) const;
+};
+
+}  // namespace carat

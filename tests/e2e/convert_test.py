@@ -1,0 +1,110 @@
+"""carat convert"""
+
+import resource
+import signal
+import struct
+import subprocess
+import unittest
+
+import gguf_pieces
+import support
+
+F32, F16, Q4_0, BF16 = 0, 1, 2, 30
+
+
+def tensors(description):
+    return {tensor["name"]: tensor for tensor in description["tensors"]}
+
+
+class Convert(support.ProgramTest):
+    def inspect(self, path):
+        return self.json("inspect", path)
+
+    def test_there_and_back_is_the_same_file(self):
+        for name in ("sharing", "grouped"):
+            first = self.gguf(name)
+            folder = self.scratch / name
+            again = self.scratch / f"{name}-again.gguf"
+            self.carat("convert", first, folder)
+            self.carat("convert", folder, again)
+            self.assertEqual(first.read_bytes(), again.read_bytes(), name)
+
+    def test_without_a_scheme_no_weight_moves(self):
+        for name in ("sharing", "grouped", "plain"):
+            report = self.json("convert", support.golden(name), self.scratch / f"{name}.gguf")
+            self.assertEqual(report["moved_weights"], 0, name)
+
+    def test_q4_0_survives_every_container(self):
+        first = self.gguf("sharing", "--scheme", "q4_0")
+        self.assertEqual(self.inspect(first)["scheme"], "q4_0")
+        folder, again = self.scratch / "folder", self.scratch / "again.gguf"
+        self.assertEqual(self.json("convert", first, folder)["moved_weights"], 0)
+        self.assertEqual(self.json("convert", folder, again)["moved_weights"], 0)
+        self.assertEqual(first.read_bytes(), again.read_bytes())
+        twice = self.scratch / "twice.gguf"
+        self.assertEqual(self.json("convert", folder, twice, "--scheme", "q4_0")["moved_weights"], 0)
+        self.assertEqual(first.read_bytes(), twice.read_bytes())
+
+    def test_q4_0_is_stored_as_the_scheme_says(self):
+        gguf = gguf_pieces.read(self.gguf("sharing", "--scheme", "q4_0"))
+        self.assertEqual(gguf.tensor(b"token_embd.weight").type, Q4_0)
+        self.assertEqual(gguf.tensor(b"blk.0.attn_q.weight").type, Q4_0)
+        self.assertEqual(gguf.tensor(b"per_layer_model_proj.weight").type, BF16)
+        for tensor in gguf.tensors:
+            if len(tensor.shape) == 1:
+                self.assertEqual(tensor.type, F32, tensor.name)
+
+    def test_rope_divisors_of_full_layers(self):
+        gguf = gguf_pieces.read(self.gguf("grouped"))
+        tensor = gguf.tensor(b"rope_freqs.weight")
+        self.assertEqual(tensor.shape, [16])
+        values = struct.unpack_from("<16f", gguf.data, tensor.offset)
+        self.assertEqual([value == 1.0 for value in values], [True] * 8 + [False] * 8)
+        self.assertTrue(all(value > 1e29 for value in values[8:]))
+
+    def test_a_soft_cap_of_none_is_said(self):
+        # llama.cpp takes 30 where the key is missing.
+        gguf = gguf_pieces.read(self.gguf("plain"))
+        soft_cap = dict(gguf.entries).get(b"gemma4.final_logit_softcapping")
+        self.assertEqual(soft_cap, struct.pack("<If", 6, 0.0))
+
+    def test_a_full_disk_leaves_the_old_file_whole(self):
+        target = self.gguf("plain")
+        before = target.read_bytes()
+
+        def small_files_only():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+        done = self.carat("convert", support.golden("sharing"), target, expect=support.FAILED,
+                          preexec_fn=small_files_only)
+        self.assertIn(target.name, done.stderr)
+        self.assertEqual(target.read_bytes(), before)
+        self.assertEqual([path.name for path in self.scratch.iterdir()], [target.name])
+
+    def test_an_unknown_scheme_is_named_with_the_known_ones(self):
+        done = self.carat("convert", support.golden("plain"), self.scratch / "x.gguf", "--scheme", "q5_9",
+                          expect=support.WRONG_USAGE)
+        self.assertIn("q5_9", done.stderr)
+        self.assertIn("q4_0", done.stderr)
+
+    def test_a_target_in_no_folder(self):
+        self.carat("convert", support.golden("plain"), self.scratch / "absent" / "x.gguf", expect=support.FAILED)
+
+    def test_memory_does_not_grow_with_the_model(self):
+        small, large = self.scratch / "small.gguf", self.scratch / "large.gguf"
+        self.carat("new", "--preset", "opal", "-o", self.scratch / "opal")
+        self.carat("convert", support.golden("plain"), small)
+        used = []
+        for source, target in ((support.golden("plain"), small), (self.scratch / "opal", large)):
+            # Mapped pages of the input count as resident; what the process owns does not.
+            script = 'ulimit -d 65536 && exec "$0" convert "$1" "$2" --scheme q4_0'
+            done = subprocess.run(["sh", "-c", script, support.CARAT, str(source), str(target)], check=False,
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            used.append(target.stat().st_size)
+        self.assertGreater(used[1], 4 * used[0])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,53 @@
+"""carat inspect and carat new"""
+
+import unittest
+
+import support
+
+
+class Inspect(support.ProgramTest):
+    def test_json_has_what_machines_read(self):
+        for model in (support.golden("sharing"), self.gguf("sharing")):
+            shown = self.json("inspect", model)
+            self.assertEqual(shown["architecture"], "gemma4")
+            self.assertEqual(shown["scheme"], "bf16")
+            self.assertTrue(shown["kernels"])
+            sizes = {"F32": 4, "BF16": 2}
+            weights = 0
+            for tensor in shown["tensors"]:
+                count = 1
+                for extent in tensor["shape"]:
+                    count *= extent
+                self.assertEqual(tensor["bytes"], count * sizes[tensor["type"]], tensor)
+                weights += count
+            self.assertEqual(shown["parameters"], weights)
+
+    def test_the_table_names_every_tensor(self):
+        model = support.golden("plain")
+        shown = self.carat("inspect", model).stdout
+        for tensor in self.json("inspect", model)["tensors"]:
+            self.assertIn(tensor["name"], shown)
+
+
+class New(support.ProgramTest):
+    def test_a_seed_makes_the_same_model_again(self):
+        paths = [self.scratch / name for name in ("a.gguf", "b.gguf", "c.gguf")]
+        for path, seed in zip(paths, (7, 7, 8)):
+            self.json("new", "--preset", "opal", "--seed", seed, "-o", path, "--scheme", "q4_0")
+        self.assertEqual(paths[0].read_bytes(), paths[1].read_bytes())
+        self.assertNotEqual(paths[0].read_bytes(), paths[2].read_bytes())
+
+    def test_the_new_model_runs(self):
+        path = self.scratch / "opal.gguf"
+        report = self.json("new", "--preset", "opal", "--seed", 1, "-o", path, "--scheme", "q4_0")
+        self.assertEqual(report["parameters"], self.json("inspect", path)["parameters"])
+        self.assertGreater(len(self.json("run", "-m", path, "--token-ids", "2,5,6", "-n", 4, "--temp", 0)["tokens"]), 0)
+
+    def test_an_unknown_preset_is_named_with_the_known_ones(self):
+        done = self.carat("new", "--preset", "ruby", "-o", self.scratch / "x.gguf", expect=support.WRONG_USAGE)
+        self.assertIn("ruby", done.stderr)
+        self.assertIn("opal", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
