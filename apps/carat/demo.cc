@@ -25,8 +25,8 @@ struct DemoOptions {
 };
 
 /// The recipe of quantization-aware training, sized for a few minutes on two cores.
-const std::vector<std::string> kRecipe = {"--scheme", "q4_0", "--steps",  "120",  "--warmup",   "10",
-                                          "--batch",  "4",    "--sequence", "256", "--lr", "0.0003"};
+const std::vector<std::string> kRecipe = {"--scheme", "q4_0", "--steps",    "120", "--warmup", "10",
+                                          "--batch",  "4",    "--sequence", "256", "--lr",     "0.0001"};
 constexpr const char* kGeneratedTokens = "61440";
 constexpr const char* kOpening = "Once upon a time there was";
 constexpr int kStoryTokens = 160;
@@ -111,8 +111,9 @@ class Demo {
   }
 
   static Status print_table(const std::vector<Row>& rows) {
-    std::string table = "\n| model | weights | perplexity | KL to float | top-1 agreement | decode tokens/s | peak memory |\n"
-                        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+    std::string table =
+        "\n| model | weights | perplexity | KL to float | top-1 agreement | decode tokens/s | peak memory |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n";
     for (const Row& row : rows) {
       std::array<char, 256> line{};
       std::snprintf(line.data(), line.size(), "| %s | %s | %.2f ± %.2f | %.5f | %.1f %% | %.0f | %s |\n",
@@ -139,15 +140,20 @@ class Demo {
 }  // namespace
 
 void add_demo_command(CLI::App& app, Work& chosen) {
-  CLI::App* command = app.add_subcommand(
-      "demo", "The whole job on a small model: round, train, export, measure, write a story");
+  CLI::App* command =
+      app.add_subcommand("demo", "The whole job on a small model: round, train, export, measure, write a story");
   const auto options = std::make_shared<DemoOptions>();
   command->add_option("-m,--model", options->model, "Folder of a float model, with held_out.txt")
       ->capture_default_str()
       ->type_name("FOLDER");
-  command->add_option("-o,--output", options->output, "Folder for what it makes")->capture_default_str()->type_name("FOLDER");
-  command->add_option("--text", options->text, "Text to train on; without it the model writes its own")->type_name("FILE");
-  command->add_option("--seed", options->seed, "Of the training and of the story")->capture_default_str()->type_name("N");
+  command->add_option("-o,--output", options->output, "Folder for what it makes")
+      ->capture_default_str()
+      ->type_name("FOLDER");
+  command->add_option("--text", options->text, "Text to train on; without it the model writes its own")
+      ->type_name("FILE");
+  command->add_option("--seed", options->seed, "Of the training and of the story")
+      ->capture_default_str()
+      ->type_name("N");
   command->add_option("-t,--threads", options->threads, "Processor threads")
       ->check(CLI::PositiveNumber)
       ->capture_default_str()

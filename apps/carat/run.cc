@@ -83,7 +83,7 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text) {
     const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), id);
     if (error == std::errc() && end == number.data() + number.size()) continue;
     return wrong_usage("--token-ids: expected ids with commas between them, such as 2,10,11; found " +
-                       carat::quoted(number));
+                       in_quotes(number));
   }
   return ids;
 }

@@ -26,7 +26,8 @@ Status become_trainer(std::vector<std::string> arguments) {
 }  // namespace
 
 void add_train_command(CLI::App& app, Work& chosen) {
-  CLI::App* command = app.add_subcommand("train", "Trains a model: quantization-aware with distillation, or from scratch");
+  CLI::App* command =
+      app.add_subcommand("train", "Trains a model: quantization-aware with distillation, or from scratch");
   command->set_help_flag();
   command->prefix_command();
   command->callback(

@@ -41,8 +41,7 @@ class ByteReader {
   size_t remaining() const { return bytes_.size() - position_; }
 
   template <typename T>
-    requires std::integral<T> || std::floating_point<T>
-  std::optional<T> read() {
+  requires std::integral<T> || std::floating_point<T> std::optional<T> read() {
     if (remaining() < sizeof(T)) return std::nullopt;
     T value;
     std::memcpy(&value, bytes_.data() + position_, sizeof(T));

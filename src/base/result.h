@@ -32,8 +32,8 @@ inline Error refused(std::string message) { return {ErrorKind::kRefused, std::mo
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}        // NOLINT: implicit by design, so that `return value;` works
-  Result(Error error) : state_(std::move(error)) {}    // NOLINT: implicit by design, so that `return refused(...)` works
+  Result(T value) : state_(std::move(value)) {}      // NOLINT: implicit by design, so that `return value;` works
+  Result(Error error) : state_(std::move(error)) {}  // NOLINT: implicit by design, so that `return refused(...)` works
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -82,7 +82,7 @@ inline Status success() { return std::monostate{}; }
   declaration = *std::move(temporary)
 
 /// Returns the error of a `Status` from this function, or goes on.
-#define CARAT_TRY_STATUS(expression)                                               \
-  do {                                                                             \
+#define CARAT_TRY_STATUS(expression)                                                       \
+  do {                                                                                     \
     if (auto carat_status = (expression); !carat_status.ok()) return carat_status.error(); \
   } while (false)

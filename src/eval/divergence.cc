@@ -16,8 +16,8 @@ Status check_same_vocabulary(const Vocabulary& model, const Vocabulary& referenc
   }
   for (size_t id = 0; id < model.pieces.size(); ++id) {
     if (model.pieces[id] == reference.pieces[id]) continue;
-    return refused(prefix + "id " + std::to_string(id) + " is " + carat::quoted(model.pieces[id]) +
-                   " in the model and " + carat::quoted(reference.pieces[id]) + " in the reference");
+    return refused(prefix + "id " + std::to_string(id) + " is " + in_quotes(model.pieces[id]) + " in the model and " +
+                   in_quotes(reference.pieces[id]) + " in the reference");
   }
   return success();
 }

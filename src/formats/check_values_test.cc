@@ -42,7 +42,8 @@ TEST(CheckValues, NamesTensorAndPlace) {
     put(stored, 95 * 4, bad);
     const auto status = check(DType::kF32, stored);
     ASSERT_FALSE(status.ok());
-    EXPECT_NE(status.error().message.find("some.gguf: model.x.weight: value 95"), std::string::npos) << status.error().message;
+    EXPECT_NE(status.error().message.find("some.gguf: model.x.weight: value 95"), std::string::npos)
+        << status.error().message;
   }
 }
 

@@ -26,8 +26,8 @@ std::string_view attention_name(AttentionType type) { return type == AttentionTy
 Status refuse_other_models(const JsonFields& fields) {
   CARAT_TRY(const std::string type, fields.text("model_type"));
   if (type == "gemma4" || type == "gemma4_text") return success();
-  return fields.refusal("model_type", "expected gemma4 or gemma4_text, found " + carat::quoted(type) +
-                                          "; other models are not supported");
+  return fields.refusal(
+      "model_type", "expected gemma4 or gemma4_text, found " + in_quotes(type) + "; other models are not supported");
 }
 
 Status refuse_flag(const JsonFields& fields, const char* key, bool supported, const char* what) {
@@ -43,11 +43,11 @@ Status refuse_unsupported(const JsonFields& fields) {
   CARAT_TRY_STATUS(refuse_flag(fields, "tie_word_embeddings", true, "a head apart from the embedding is"));
   CARAT_TRY(const std::string bidirectional, fields.text("use_bidirectional_attention", "vision"));
   if (bidirectional != "vision") {
-    return fields.refusal("use_bidirectional_attention", carat::quoted(bidirectional) + " is not supported for text");
+    return fields.refusal("use_bidirectional_attention", in_quotes(bidirectional) + " is not supported for text");
   }
   CARAT_TRY(const std::string activation, fields.text("hidden_activation", "gelu_pytorch_tanh"));
   if (activation != "gelu_pytorch_tanh") {
-    return fields.refusal("hidden_activation", "expected gelu_pytorch_tanh, found " + carat::quoted(activation));
+    return fields.refusal("hidden_activation", "expected gelu_pytorch_tanh, found " + in_quotes(activation));
   }
   return success();
 }
@@ -142,7 +142,7 @@ Status read_layers(const JsonFields& fields, ModelConfig& config) {
 
 Status check_rope_type(const JsonFields& rope, const std::string& expected) {
   CARAT_TRY(const std::string type, rope.text("rope_type"));
-  if (type != expected) return rope.refusal("rope_type", "expected " + expected + ", found " + carat::quoted(type));
+  if (type != expected) return rope.refusal("rope_type", "expected " + expected + ", found " + in_quotes(type));
   CARAT_TRY(const double factor, rope.number("factor", 1.0));
   if (factor != 1.0) return rope.refusal("factor", "scaled positions are not supported");
   return success();

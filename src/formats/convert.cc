@@ -105,13 +105,13 @@ class Converter {
   Error off_lattice(DType lattice, const std::string& name, uint64_t element, float value) const {
     return refused(place(name, element) + " is " + value_text(value) + ", which is no value of " +
                    std::string(dtype_name(lattice)) + " though the checkpoint says that its weights lie on " +
-                   carat::quoted(scheme_->name) + "; name a scheme to round the weights to it");
+                   in_quotes(scheme_->name) + "; name a scheme to round the weights to it");
   }
 
   std::string place(const std::string& name, uint64_t element) const {
     const auto columns = static_cast<uint64_t>(input_.find(name)->columns());
-    return input_.path().string() + ": " + name + ": the value in row " + std::to_string(element / columns) + ", column " +
-           std::to_string(element % columns);
+    return input_.path().string() + ": " + name + ": the value in row " + std::to_string(element / columns) +
+           ", column " + std::to_string(element % columns);
   }
 
   const Checkpoint& input_;

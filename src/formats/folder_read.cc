@@ -35,7 +35,7 @@ Result<WeightMap> read_index(const fs::path& path) {
     if (!shard.is_string()) return weights.refusal(name, "expected the name of a file");
     const auto& file = shard.get_ref<const std::string&>();
     if (fs::path(file).filename() != file || !file.ends_with(".safetensors")) {
-      return weights.refusal(name, "expected a .safetensors file of this folder, found " + carat::quoted(file));
+      return weights.refusal(name, "expected a .safetensors file of this folder, found " + in_quotes(file));
     }
     shard_of[name] = file;
   }

@@ -79,7 +79,7 @@ class Parser {
     const auto magic = reader_.take(4);
     if (!magic || as_text(*magic) != "GGUF") {
       return error("expected a GGUF file, which begins with \"GGUF\"; found " +
-                   carat::quoted(as_text(bytes_.first(std::min<size_t>(4, bytes_.size())))));
+                   in_quotes(as_text(bytes_.first(std::min<size_t>(4, bytes_.size())))));
     }
     const auto version = reader_.read<uint32_t>();
     if (!version) return truncated("the version");
@@ -129,8 +129,8 @@ class Parser {
     std::unordered_set<std::string_view> keys;
     for (uint64_t i = 0; i < entry_count_; ++i) {
       CARAT_TRY(const std::string_view key, read_string("metadata entry " + std::to_string(i)));
-      if (!keys.insert(key).second) return error("metadata key " + carat::quoted(key) + " is there twice");
-      const std::string where = "metadata " + carat::quoted(key);
+      if (!keys.insert(key).second) return error("metadata key " + in_quotes(key) + " is there twice");
+      const std::string where = "metadata " + in_quotes(key);
       CARAT_TRY(const GgufType type, read_type(where));
       CARAT_TRY(GgufValue value, read_value(type, where));
       entries.push_back({key, std::move(value)});
@@ -200,7 +200,7 @@ class Parser {
     std::vector<TensorHeader> headers;
     for (uint64_t i = 0; i < tensor_count_; ++i) {
       CARAT_TRY(TensorHeader header, read_tensor_header(i));
-      if (!names.insert(header.name).second) return error("two tensors are called " + carat::quoted(header.name));
+      if (!names.insert(header.name).second) return error("two tensors are called " + in_quotes(header.name));
       headers.push_back(std::move(header));
     }
     return headers;

@@ -31,7 +31,7 @@ Status refuse_unsupported(const GgufFields& fields) {
   CARAT_TRY(const std::string architecture, fields.text("general.architecture"));
   if (architecture != "gemma4") {
     return fields.refusal("general.architecture",
-                          "expected gemma4, found " + carat::quoted(architecture) + "; other models are not supported");
+                          "expected gemma4, found " + in_quotes(architecture) + "; other models are not supported");
   }
   CARAT_TRY(const int64_t experts, fields.integer("gemma4.expert_count", 0));
   if (experts != 0) return fields.refusal("gemma4.expert_count", "mixtures of experts are not supported");

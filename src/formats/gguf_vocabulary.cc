@@ -62,7 +62,7 @@ Status read_merges(const GgufFields& fields, const PieceIds& ids, Vocabulary& vo
     const int32_t left = space == std::string_view::npos ? -1 : id_or_none(ids, merge.substr(0, space));
     const int32_t right = space == std::string_view::npos ? -1 : id_or_none(ids, merge.substr(space + 1));
     if (left < 0 || right < 0) {
-      return fields.refusal(kKey, "entry " + std::to_string(vocabulary.merges.size()) + " is " + carat::quoted(merge) +
+      return fields.refusal(kKey, "entry " + std::to_string(vocabulary.merges.size()) + " is " + in_quotes(merge) +
                                       "; expected two pieces of the vocabulary with a space between");
     }
     vocabulary.merges.push_back({left, right});
@@ -150,8 +150,7 @@ Status add_merges(const Vocabulary& vocabulary, GgufHeader& header) {
   for (const Merge merge : vocabulary.merges) {
     const std::string& left = vocabulary.pieces[static_cast<size_t>(merge.left)];
     if (left.find(' ', 1) != std::string::npos) {
-      return refused("a GGUF file cannot hold a merge of the piece " + carat::quoted(left) +
-                     ", which has a space inside");
+      return refused("a GGUF file cannot hold a merge of the piece " + in_quotes(left) + ", which has a space inside");
     }
     merges.push_back(left + " " + vocabulary.pieces[static_cast<size_t>(merge.right)]);
   }
@@ -164,7 +163,7 @@ Status add_merges(const Vocabulary& vocabulary, GgufHeader& header) {
 Result<Vocabulary> vocabulary_from_gguf(const GgufFields& fields, const std::string& source) {
   CARAT_TRY(const std::string model, fields.text("tokenizer.ggml.model"));
   if (model != "gemma4") {
-    return fields.refusal("tokenizer.ggml.model", "expected gemma4, found " + carat::quoted(model));
+    return fields.refusal("tokenizer.ggml.model", "expected gemma4, found " + in_quotes(model));
   }
   Vocabulary vocabulary;
   CARAT_TRY_STATUS(read_pieces(fields, vocabulary));

@@ -7,7 +7,7 @@ namespace carat {
 
 /// Text from a file as a message may show it: in quotes, control characters and bytes outside ASCII as \xNN,
 /// cut after 80 bytes. A file's name for a thing can hold anything, terminal commands among it.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 /// The same without the quotes, for names that stand at the head of a message.
 std::string printable(std::string_view text);

@@ -31,7 +31,7 @@ Result<NamedTensor> make_tensor(const SafetensorsEntry& entry, Bytes data, uint6
   const std::string name = source + ": " + printable(entry.name);
   const auto dtype = dtype_of(entry.dtype);
   if (!dtype)
-    return refused(name + ": type " + carat::quoted(entry.dtype) + " is not supported; expected F32, F16 or BF16");
+    return refused(name + ": type " + in_quotes(entry.dtype) + " is not supported; expected F32, F16 or BF16");
   const auto bytes = tensor_bytes(*dtype, entry.shape);
   if (!bytes) return refused(name + ": the size of " + shape_text(entry.shape) + " does not fit in 64 bits");
   if (entry.begin > entry.end || entry.end > data.size()) {
@@ -71,8 +71,7 @@ Status check_coverage(std::vector<SafetensorsEntry> entries, uint64_t data_size,
 Status check_names(const std::vector<SafetensorsEntry>& entries, const std::string& source) {
   std::unordered_set<std::string_view> names;
   for (const SafetensorsEntry& entry : entries) {
-    if (!names.insert(entry.name).second)
-      return refused(source + ": two tensors are called " + carat::quoted(entry.name));
+    if (!names.insert(entry.name).second) return refused(source + ": two tensors are called " + in_quotes(entry.name));
   }
   return success();
 }

@@ -95,7 +95,7 @@ class HeaderEvents final : public json::json_sax_t {
   enum class Place { kOutside, kHeader, kMetadata, kTensor, kShape, kOffsets };
 
   bool fail(const std::string& found) {
-    problem = "the header has " + found + " at " + carat::quoted(member_);
+    problem = "the header has " + found + " at " + in_quotes(member_);
     return false;
   }
 

@@ -33,7 +33,7 @@ Result<SchemeRule> read_rule(const nlohmann::json& json, const std::string& sour
   CARAT_TRY(const std::string pattern, fields.text("match"));
   CARAT_TRY(const std::string name, fields.text("lattice"));
   const auto lattice = lattice_of_name(name);
-  if (!lattice) return fields.refusal("lattice", "expected F32, F16, BF16 or Q4_0, found " + carat::quoted(name));
+  if (!lattice) return fields.refusal("lattice", "expected F32, F16, BF16 or Q4_0, found " + in_quotes(name));
   return SchemeRule{pattern, *lattice};
 }
 
@@ -47,7 +47,7 @@ Result<Scheme> scheme_from_json(const std::string& text, const std::string& sour
   CARAT_TRY(scheme.name, fields.text("name"));
   if (scheme.name.empty()) return fields.refusal("name", "expected a name");
   if (built_in_scheme(scheme.name) != nullptr) {
-    return fields.refusal("name", carat::quoted(scheme.name) + " is the name of a built-in scheme; choose another");
+    return fields.refusal("name", in_quotes(scheme.name) + " is the name of a built-in scheme; choose another");
   }
   CARAT_TRY(const nlohmann::json* rules, fields.array("rules"));
   for (size_t i = 0; i < rules->size(); ++i) {
@@ -61,7 +61,7 @@ Result<Scheme> load_scheme(const std::string& name_or_path) {
   if (const Scheme* scheme = built_in_scheme(name_or_path)) return *scheme;
   std::error_code ignored;
   if (!std::filesystem::exists(name_or_path, ignored)) {
-    return wrong_usage(carat::quoted(name_or_path) + ": no such scheme; expected one of " + built_in_scheme_names() +
+    return wrong_usage(in_quotes(name_or_path) + ": no such scheme; expected one of " + built_in_scheme_names() +
                        ", or a JSON file");
   }
   CARAT_TRY(const std::string text, read_text_file(name_or_path, kSmallJsonLimit));

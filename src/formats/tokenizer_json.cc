@@ -172,7 +172,7 @@ class TokenizerSax : public nlohmann::json_sax<json> {
   // "left right"; a piece can be a space in itself only at the front.
   bool merge_line(std::string_view line) {
     const size_t space = line.find(' ', 1);
-    if (space == std::string_view::npos) return wrong("the merge " + carat::quoted(line) + " without a space");
+    if (space == std::string_view::npos) return wrong("the merge " + in_quotes(line) + " without a space");
     return add_merge(line.substr(0, space), line.substr(space + 1));
   }
 
@@ -200,17 +200,15 @@ using PieceIds = std::unordered_map<std::string_view, int32_t>;
 
 Status check_model(const TokenizerFile& file, const std::string& source) {
   if (file.model_type != "BPE") {
-    return refused(source + ": model.type is " + carat::quoted(file.model_type) +
-                   ", expected \"BPE\" with byte fallback");
+    return refused(source + ": model.type is " + in_quotes(file.model_type) + ", expected \"BPE\" with byte fallback");
   }
   if (!file.byte_fallback) return refused(source + ": model.byte_fallback is not true; expected it as in Gemma's");
   if (file.normalizer_type != "Replace" || file.normalizer_pattern != " " || file.normalizer_content != "\u2581") {
     return refused(source + ": normalizer: expected only the replacement of a space by U+2581, found type " +
-                   carat::quoted(file.normalizer_type));
+                   in_quotes(file.normalizer_type));
   }
   if (!file.pre_tokenizer_type.empty() && file.pre_tokenizer_type != "Split") {
-    return refused(source + ": pre_tokenizer: expected none or \"Split\", found " +
-                   carat::quoted(file.pre_tokenizer_type));
+    return refused(source + ": pre_tokenizer: expected none or \"Split\", found " + in_quotes(file.pre_tokenizer_type));
   }
   return success();
 }
@@ -227,9 +225,8 @@ Status append_added_tokens(TokenizerFile& file, const std::string& source) {
     if (found == known.end()) {
       further.push_back({*token.text, *token.id});
     } else if (found->second != *token.id) {
-      return refused(source + ": added token " + carat::quoted(*token.text) + " has the id " +
-                     std::to_string(*token.id) + ", but " + std::to_string(found->second) +
-                     " in model.vocab; expected the same");
+      return refused(source + ": added token " + in_quotes(*token.text) + " has the id " + std::to_string(*token.id) +
+                     ", but " + std::to_string(found->second) + " in model.vocab; expected the same");
     }
   }
   file.entries.insert(file.entries.end(), std::make_move_iterator(further.begin()),
@@ -247,7 +244,7 @@ Result<std::vector<std::string>> pieces_by_id(std::vector<VocabularyEntry> entri
   std::vector<bool> taken(count, false);
   for (VocabularyEntry& entry : entries) {
     if (entry.id >= count) {
-      return refused(source + ": piece " + carat::quoted(entry.text) + " has the id " + std::to_string(entry.id) +
+      return refused(source + ": piece " + in_quotes(entry.text) + " has the id " + std::to_string(entry.id) +
                      ", but " + std::to_string(count) + " pieces need ids below " + std::to_string(count) +
                      " without holes");
     }
@@ -306,8 +303,8 @@ Status set_merges(const TokenizerFile& file, const PieceIds& ids, const std::str
     texts.remove_prefix(size_t{sizes.left} + sizes.right);
     const Merge merge = {id_or_none(ids, left), id_or_none(ids, right)};
     if (merge.left < 0 || merge.right < 0) {
-      return refused(source + ": merge " + std::to_string(vocabulary.merges.size()) + " joins " + carat::quoted(left) +
-                     " and " + carat::quoted(right) + "; expected two pieces of the vocabulary");
+      return refused(source + ": merge " + std::to_string(vocabulary.merges.size()) + " joins " + in_quotes(left) +
+                     " and " + in_quotes(right) + "; expected two pieces of the vocabulary");
     }
     vocabulary.merges.push_back(merge);
   }

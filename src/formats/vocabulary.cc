@@ -1,9 +1,6 @@
 #include "formats/vocabulary.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cstdlib>
 #include <string_view>
 #include <unordered_map>
 
@@ -24,7 +21,7 @@ Result<PieceIds> index_pieces(const Vocabulary& vocabulary, const std::string& s
     const std::string& piece = vocabulary.pieces[static_cast<size_t>(id)];
     const auto [earlier, is_new] = ids.emplace(piece, id);
     if (!is_new) {
-      return refused(source + ": piece " + carat::quoted(piece) + " has the ids " + std::to_string(earlier->second) +
+      return refused(source + ": piece " + in_quotes(piece) + " has the ids " + std::to_string(earlier->second) +
                      " and " + std::to_string(id) + "; expected each piece once");
     }
   }
@@ -71,7 +68,7 @@ Result<int32_t> merge_result(const Vocabulary& vocabulary, const PieceIds& ids, 
       vocabulary.pieces[static_cast<size_t>(merge.left)] + vocabulary.pieces[static_cast<size_t>(merge.right)];
   const auto found = ids.find(whole);
   if (found == ids.end())
-    return refused(where + "builds " + carat::quoted(whole) + ", which is no piece of the vocabulary");
+    return refused(where + "builds " + in_quotes(whole) + ", which is no piece of the vocabulary");
   return found->second;
 }
 
@@ -82,7 +79,7 @@ Result<int32_t> stop_id(const nlohmann::json& value, const JsonFields& fields, c
   }
   return fields.refusal("eos_token_id",
                         "expected ids from 0 to " + std::to_string(largest) + ", found " +
-                            carat::quoted(value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)));
+                            in_quotes(value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)));
 }
 
 Result<std::vector<int32_t>> stop_ids(const JsonFields& fields, const Vocabulary& vocabulary) {
@@ -107,14 +104,6 @@ Result<SamplingDefaults> sampling_defaults(const JsonFields& fields, SamplingDef
   if (!(top_p > 0 && top_p <= 1)) return fields.refusal("top_p", "expected more than 0 and at most 1");
   return SamplingDefaults{sample ? static_cast<float>(temperature) : 0.0f, static_cast<int32_t>(top_k),
                           static_cast<float>(top_p)};
-}
-
-// The double that prints as the float does: 0.95, not 0.949999988.
-double shortest_double(float value) {
-  std::array<char, 32> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size() - 1, value);
-  *end.ptr = '\0';
-  return std::strtod(digits.data(), nullptr);
 }
 
 }  // namespace
@@ -169,9 +158,9 @@ std::string generation_config_json(const Vocabulary& vocabulary) {
   config["do_sample"] = vocabulary.sampling.temperature > 0;
   config["eos_token_id"] = vocabulary.stop;
   if (vocabulary.padding >= 0) config["pad_token_id"] = vocabulary.padding;
-  config["temperature"] = shortest_double(vocabulary.sampling.temperature);
+  config["temperature"] = shortest_decimal(vocabulary.sampling.temperature);
   config["top_k"] = vocabulary.sampling.top_k;
-  config["top_p"] = shortest_double(vocabulary.sampling.top_p);
+  config["top_p"] = shortest_decimal(vocabulary.sampling.top_p);
   return config.dump(2) + "\n";
 }
 

@@ -39,7 +39,8 @@ void AdamW::update(int64_t step, double learning_rate) {
 
 double learning_rate_at(int64_t step, int64_t steps, int64_t warmup, double peak) {
   if (step <= warmup) return peak * static_cast<double>(step) / static_cast<double>(warmup);
-  const double progress = static_cast<double>(step - warmup) / static_cast<double>(std::max<int64_t>(1, steps - warmup));
+  const double progress =
+      static_cast<double>(step - warmup) / static_cast<double>(std::max<int64_t>(1, steps - warmup));
   constexpr double kFloor = 0.1;
   return peak * (kFloor + (1.0 - kFloor) * 0.5 * (1.0 + std::cos(std::numbers::pi * progress)));
 }

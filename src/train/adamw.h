@@ -12,21 +12,20 @@ struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double epsilon = 1e-8;
-  double weight_decay = 0.0;  ///< applied to matrices only, never to vectors
-  double gradient_clip = 1.0; ///< largest norm of all gradients together; larger ones are scaled down to it
+  double weight_decay = 0.0;   ///< applied to matrices only, never to vectors
+  double gradient_clip = 1.0;  ///< largest norm of all gradients together; larger ones are scaled down to it
 };
 
 struct TrainedTensor {
   std::string name;
-  at::Tensor weight;        ///< the latent weight; its gradient is read and cleared
-  at::Tensor mean;          ///< running mean of the gradient
-  at::Tensor square;        ///< running mean of its square
+  at::Tensor weight;  ///< the latent weight; its gradient is read and cleared
+  at::Tensor mean;    ///< running mean of the gradient
+  at::Tensor square;  ///< running mean of its square
 };
 
 class AdamW {
  public:
-  AdamW(std::vector<TrainedTensor> tensors, AdamWOptions options)
-      : tensors_(std::move(tensors)), options_(options) {}
+  AdamW(std::vector<TrainedTensor> tensors, AdamWOptions options) : tensors_(std::move(tensors)), options_(options) {}
 
   /// One update with the gradients that `backward` left in the weights. `step` counts from 1.
   void update(int64_t step, double learning_rate);

@@ -15,9 +15,9 @@ namespace carat {
 /// A batch of training sequences, row by row: each row is BOS and then consecutive tokens of the corpus.
 struct Batch {
   int64_t sequences = 0;
-  int64_t length = 0;          ///< tokens fed per sequence
-  std::vector<int64_t> ids;    ///< [sequences, length]
-  std::vector<int64_t> labels; ///< [sequences, length]: the token that follows each fed one
+  int64_t length = 0;           ///< tokens fed per sequence
+  std::vector<int64_t> ids;     ///< [sequences, length]
+  std::vector<int64_t> labels;  ///< [sequences, length]: the token that follows each fed one
 };
 
 /// The tokens that a model is trained on, and the order in which it sees them.

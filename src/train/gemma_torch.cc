@@ -106,7 +106,8 @@ std::vector<at::Tensor> GemmaTorchImpl::per_layer_inputs(const at::Tensor& ids, 
   const std::vector<int64_t> split = {ids.size(0), ids.size(1), layers, width};
   const at::Tensor token = at::embedding(weight("model.embed_tokens_per_layer.weight"), ids).view(split);
   at::Tensor projected = project(x, "model.per_layer_model_projection.weight").view(split);
-  projected = norm(projected / std::sqrt(static_cast<double>(config_.hidden)), "model.per_layer_projection_norm.weight");
+  projected =
+      norm(projected / std::sqrt(static_cast<double>(config_.hidden)), "model.per_layer_projection_norm.weight");
   const at::Tensor sum = (projected + token * std::sqrt(static_cast<double>(width))) * std::sqrt(0.5);
   return sum.permute({2, 0, 1, 3}).contiguous().unbind(0);
 }
@@ -117,7 +118,8 @@ at::Tensor GemmaTorchImpl::layer(const at::Tensor& input, int64_t index, Pass& p
   x = x + norm(attention(norm(x, at + "input_layernorm.weight"), index, pass), at + "post_attention_layernorm.weight");
 
   const at::Tensor h = norm(x, at + "pre_feedforward_layernorm.weight");
-  const at::Tensor gated = at::gelu(project(h, at + "mlp.gate_proj.weight"), "tanh") * project(h, at + "mlp.up_proj.weight");
+  const at::Tensor gated =
+      at::gelu(project(h, at + "mlp.gate_proj.weight"), "tanh") * project(h, at + "mlp.up_proj.weight");
   x = x + norm(project(gated, at + "mlp.down_proj.weight"), at + "post_feedforward_layernorm.weight");
 
   if (config_.per_layer_width > 0) {

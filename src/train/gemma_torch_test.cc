@@ -73,10 +73,10 @@ TEST(GemmaTorch, GradientsMatchFiniteDifferences) {
   };
   loss().backward();
   // Along the gradient itself the change of the loss is the gradient's squared norm times the step.
-  for (const char* name : {"model.embed_tokens.weight", "model.embed_tokens_per_layer.weight",
-                           "model.layers.2.self_attn.k_proj.weight", "model.layers.3.self_attn.v_proj.weight",
-                           "model.layers.3.self_attn.k_norm.weight", "model.layers.5.mlp.down_proj.weight",
-                           "model.per_layer_model_projection.weight"}) {
+  for (const char* name :
+       {"model.embed_tokens.weight", "model.embed_tokens_per_layer.weight", "model.layers.2.self_attn.k_proj.weight",
+        "model.layers.3.self_attn.v_proj.weight", "model.layers.3.self_attn.k_norm.weight",
+        "model.layers.5.mlp.down_proj.weight", "model.per_layer_model_projection.weight"}) {
     torch::NoGradGuard no_grad;
     at::Tensor weight = module->latent(name);
     const at::Tensor gradient = weight.grad();
@@ -97,7 +97,8 @@ TEST(GemmaTorch, TheSameSeedGivesTheSameWeights) {
   GemmaTorch a(tiny.config, *built_in_scheme("f32")), b(tiny.config, *built_in_scheme("f32"));
   a->initialise(1);
   b->initialise(1);
-  for (const TensorSpec& spec : expected_tensors(tiny.config)) EXPECT_TRUE(a->latent(spec.name).equal(b->latent(spec.name)));
+  for (const TensorSpec& spec : expected_tensors(tiny.config))
+    EXPECT_TRUE(a->latent(spec.name).equal(b->latent(spec.name)));
   b->initialise(2);
   EXPECT_FALSE(a->latent("model.embed_tokens.weight").equal(b->latent("model.embed_tokens.weight")));
 }

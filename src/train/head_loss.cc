@@ -19,8 +19,8 @@ at::Tensor capped_logits(const Head& head, int64_t first, int64_t count) {
 }
 
 struct LossPiece {
-  at::Tensor sum;               ///< of the loss over the piece's tokens
-  at::Tensor logits_gradient;   ///< q - p, [count, V]
+  at::Tensor sum;              ///< of the loss over the piece's tokens
+  at::Tensor logits_gradient;  ///< q - p, [count, V]
 };
 using LossOfPiece = std::function<LossPiece(const at::Tensor& log_q, int64_t first, int64_t count)>;
 

@@ -13,13 +13,14 @@ namespace carat {
 
 /// How a head turns hidden states into logits.
 struct Head {
-  at::Tensor hidden;  ///< [N, D], normed hidden states
-  at::Tensor weight;  ///< [V, D]
-  double softcap;     ///< 0 means none
+  at::Tensor hidden;                      ///< [N, D], normed hidden states
+  at::Tensor weight;                      ///< [V, D]
+  double softcap;                         ///< 0 means none
   at::ScalarType precision = at::kFloat;  ///< type of the matrix products
 };
 
-/// Mean cross-entropy of `labels` [N] (int64), in nats; a scalar through which gradients flow to both tensors of `head`.
+/// Mean cross-entropy of `labels` [N] (int64), in nats; a scalar through which gradients flow to both tensors of
+/// `head`.
 at::Tensor next_token_loss(const Head& head, const at::Tensor& labels);
 
 /// Mean forward KL(teacher || student) over N positions, in nats. Gradients flow to the student only.

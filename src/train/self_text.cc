@@ -91,8 +91,9 @@ Result<std::vector<int32_t>> write_self_text(const Checkpoint& checkpoint, const
     return wrong_usage("tokens to write, sequence and threads must be positive");
   }
   if (options.sequence > checkpoint.config().context) {
-    return wrong_usage("a sequence of " + std::to_string(options.sequence) + " tokens does not fit the model's context of " +
-                       std::to_string(checkpoint.config().context) + "; use a shorter --sequence");
+    return wrong_usage("a sequence of " + std::to_string(options.sequence) +
+                       " tokens does not fit the model's context of " + std::to_string(checkpoint.config().context) +
+                       "; use a shorter --sequence");
   }
   return Writers(checkpoint, options, progress, stop).write();
 }

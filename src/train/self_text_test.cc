@@ -17,7 +17,9 @@ class SelfText : public ::testing::Test {
   }
 
   std::vector<int32_t> written(const SelfTextOptions& options) {
-    return write_self_text(*checkpoint_, options, [](int64_t) {}, kGoOn).value();
+    return write_self_text(
+               *checkpoint_, options, [](int64_t) {}, kGoOn)
+        .value();
   }
 
   TemporaryFolder folder_;
@@ -48,13 +50,15 @@ TEST_F(SelfText, ReportsProgressUpToTheEnd) {
 
 TEST_F(SelfText, StopsWhenAsked) {
   const std::atomic<bool> stop{true};
-  const auto text = write_self_text(*checkpoint_, {.tokens = 100, .sequence = 32}, [](int64_t) {}, stop);
+  const auto text = write_self_text(
+      *checkpoint_, {.tokens = 100, .sequence = 32}, [](int64_t) {}, stop);
   ASSERT_FALSE(text.ok());
   EXPECT_EQ(text.error().kind, ErrorKind::kInterrupted);
 }
 
 TEST_F(SelfText, RefusesASequenceBeyondTheContext) {
-  const auto text = write_self_text(*checkpoint_, {.tokens = 1000, .sequence = 257}, [](int64_t) {}, kGoOn);
+  const auto text = write_self_text(
+      *checkpoint_, {.tokens = 1000, .sequence = 257}, [](int64_t) {}, kGoOn);
   ASSERT_FALSE(text.ok());
   EXPECT_NE(text.error().message.find("context of 256"), std::string::npos);
 }

@@ -23,11 +23,16 @@ using Clock = std::chrono::steady_clock;
 /// What must be the same when a run is resumed.
 std::string settings_json(const TrainOptions& options, bool distil) {
   const nlohmann::ordered_json settings = {
-      {"scheme", options.scheme.name},       {"steps", options.steps},
-      {"warmup", options.warmup},            {"batch", options.batch},
-      {"accumulate", options.accumulate},    {"sequence", options.sequence},
-      {"learning_rate", options.learning_rate}, {"weight_decay", options.weight_decay},
-      {"seed", options.seed},                {"distillation", distil},
+      {"scheme", options.scheme.name},
+      {"steps", options.steps},
+      {"warmup", options.warmup},
+      {"batch", options.batch},
+      {"accumulate", options.accumulate},
+      {"sequence", options.sequence},
+      {"learning_rate", options.learning_rate},
+      {"weight_decay", options.weight_decay},
+      {"seed", options.seed},
+      {"distillation", distil},
       {"bfloat16", options.bfloat16},
   };
   return settings.dump();
@@ -40,12 +45,14 @@ Status check_options(const TrainOptions& options, const Corpus& corpus, const Mo
     return wrong_usage("steps, batch, accumulate, threads and the learning rate must be positive, sequence at least 2");
   }
   if (options.sequence > config.context) {
-    return wrong_usage("a sequence of " + std::to_string(options.sequence) + " tokens is longer than the model's context of " +
-                       std::to_string(config.context) + "; use a shorter --sequence");
+    return wrong_usage("a sequence of " + std::to_string(options.sequence) +
+                       " tokens is longer than the model's context of " + std::to_string(config.context) +
+                       "; use a shorter --sequence");
   }
   if (static_cast<int64_t>(corpus.size()) < options.sequence) {
-    return wrong_usage("the training text has " + std::to_string(corpus.size()) + " tokens, fewer than one sequence of " +
-                       std::to_string(options.sequence) + "; use more text or a shorter --sequence");
+    return wrong_usage("the training text has " + std::to_string(corpus.size()) +
+                       " tokens, fewer than one sequence of " + std::to_string(options.sequence) +
+                       "; use more text or a shorter --sequence");
   }
   return success();
 }
@@ -121,18 +128,21 @@ class Run {
       loss += part.item<double>();
     }
     if (!std::isfinite(loss)) {
-      return failed("the loss of step " + std::to_string(step) + " is not finite; use a lower --lr or a longer --warmup");
+      return failed("the loss of step " + std::to_string(step) +
+                    " is not finite; use a lower --lr or a longer --warmup");
     }
     const double rate = learning_rate_at(step, options_.steps, options_.warmup, options_.learning_rate);
     optimizer.update(step, rate);
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     const auto tokens = static_cast<double>(options_.accumulate * options_.batch * options_.sequence);
-    return StepReport{step, loss, teacher_ ? std::optional(loss) : std::nullopt, rate, tokens / seconds, peak_rss_bytes()};
+    return StepReport{
+        step, loss, teacher_ ? std::optional(loss) : std::nullopt, rate, tokens / seconds, peak_rss_bytes()};
   }
 
   at::Tensor pass_loss(Batch batch) {
     const auto on_device = [&](std::vector<int64_t>& values) {
-      return at::from_blob(values.data(), {batch.sequences, batch.length}, at::kLong).to(device_, /*non_blocking=*/false, /*copy=*/true);
+      return at::from_blob(values.data(), {batch.sequences, batch.length}, at::kLong)
+          .to(device_, /*non_blocking=*/false, /*copy=*/true);
     };
     const at::Tensor ids = on_device(batch.ids);
     const Head student = head(*student_, ids);

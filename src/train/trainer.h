@@ -19,24 +19,24 @@ struct TrainOptions {
   std::filesystem::path output;  ///< folder of the checkpoint; its subfolder `training` holds the state to resume
   Scheme scheme;                 ///< the lattice of every tensor during training and in the checkpoint
   int64_t steps = 1000;
-  int64_t warmup = 50;           ///< steps over which the learning rate rises
-  int64_t batch = 8;             ///< sequences in one forward pass
-  int64_t accumulate = 1;        ///< forward passes in one update
-  int64_t sequence = 256;        ///< tokens in a sequence
-  double learning_rate = 1e-3;   ///< at its peak
-  double weight_decay = 0.0;     ///< of matrices
-  uint64_t seed = 0;             ///< of fresh weights and of the order of the data
-  int64_t save_every = 0;        ///< steps between saved states; 0: only at the end
-  bool resume = false;           ///< go on from the state in `output`
-  std::string device = "cpu";    ///< as torch names it: "cpu", "cuda", "cuda:1"
-  bool bfloat16 = false;         ///< matrix products in bfloat16; latent weights and all else stay float32
+  int64_t warmup = 50;          ///< steps over which the learning rate rises
+  int64_t batch = 8;            ///< sequences in one forward pass
+  int64_t accumulate = 1;       ///< forward passes in one update
+  int64_t sequence = 256;       ///< tokens in a sequence
+  double learning_rate = 1e-3;  ///< at its peak
+  double weight_decay = 0.0;    ///< of matrices
+  uint64_t seed = 0;            ///< of fresh weights and of the order of the data
+  int64_t save_every = 0;       ///< steps between saved states; 0: only at the end
+  bool resume = false;          ///< go on from the state in `output`
+  std::string device = "cpu";   ///< as torch names it: "cpu", "cuda", "cuda:1"
+  bool bfloat16 = false;        ///< matrix products in bfloat16; latent weights and all else stay float32
   int threads = 1;
 };
 
 /// One update, as the log has it.
 struct StepReport {
-  int64_t step = 0;  ///< counts from 1
-  double loss = 0;   ///< nats per token: cross-entropy, or the divergence when distilling
+  int64_t step = 0;          ///< counts from 1
+  double loss = 0;           ///< nats per token: cross-entropy, or the divergence when distilling
   std::optional<double> kl;  ///< forward KL to the teacher, when distilling
   double learning_rate = 0;
   double tokens_per_s = 0;

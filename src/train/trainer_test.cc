@@ -30,8 +30,14 @@ class Trainer : public ::testing::Test {
   }
 
   TrainOptions options(const std::string& name) {
-    return {.output = folder_ / name, .scheme = *built_in_scheme("q4_0"), .steps = 6, .warmup = 2, .batch = 2,
-            .sequence = 16, .learning_rate = 1e-2, .seed = 3};
+    return {.output = folder_ / name,
+            .scheme = *built_in_scheme("q4_0"),
+            .steps = 6,
+            .warmup = 2,
+            .batch = 2,
+            .sequence = 16,
+            .learning_rate = 1e-2,
+            .seed = 3};
   }
 
   /// Trains and returns the loss of each step, with all its bits.
@@ -39,12 +45,13 @@ class Trainer : public ::testing::Test {
                           const StepObserver& observer = {}) {
     Corpus corpus = random_corpus();
     std::vector<double> losses;
-    status_ = train(tiny_.config, tiny_.vocabulary, start, corpus, options,
-                    [&](const StepReport& report) {
-                      losses.push_back(report.loss);
-                      if (observer) observer(report);
-                    },
-                    stop);
+    status_ = train(
+        tiny_.config, tiny_.vocabulary, start, corpus, options,
+        [&](const StepReport& report) {
+          losses.push_back(report.loss);
+          if (observer) observer(report);
+        },
+        stop);
     return losses;
   }
 

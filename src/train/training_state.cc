@@ -1,8 +1,7 @@
 #include "train/training_state.h"
 
-#include <nlohmann/json.hpp>
-
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "base/file_map.h"
 #include "base/file_write.h"

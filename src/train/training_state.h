@@ -17,8 +17,8 @@ namespace carat {
 /// that a crash leaves the earlier state in force; then older states are removed.
 
 /// Writes the state after `step` updates. `settings` describes the run in one JSON object.
-Status save_training_state(const std::filesystem::path& folder, const std::vector<TrainedTensor>& tensors,
-                           int64_t step, const std::string& settings);
+Status save_training_state(const std::filesystem::path& folder, const std::vector<TrainedTensor>& tensors, int64_t step,
+                           const std::string& settings);
 
 /// Reads the latest state into `tensors`, whose names and shapes it must have, and returns its step.
 /// Refuses a state that was made with other `settings`, naming the first one that differs.

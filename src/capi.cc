@@ -1,0 +1,137 @@
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#include "base/cpu.h"
+#include "carat/carat.h"
+#include "kernels/select.h"
+#include "session/session.h"
+#include "text/tokenizer.h"
+
+struct carat_model {
+  std::unique_ptr<carat::Ops> ops;
+  carat::Model model;
+  carat::Tokenizer tokenizer;
+};
+
+struct carat_session {
+  carat::Session session;
+};
+
+namespace {
+
+using carat::Result;
+using carat::Status;
+
+int32_t code_of(carat::ErrorKind kind) {
+  switch (kind) {
+    case carat::ErrorKind::kFailed:
+      return CARAT_FAILED;
+    case carat::ErrorKind::kUsage:
+      return CARAT_WRONG_USAGE;
+    case carat::ErrorKind::kRefused:
+      return CARAT_REFUSED;
+    case carat::ErrorKind::kInterrupted:
+      return CARAT_INTERRUPTED;
+  }
+  return CARAT_FAILED;
+}
+
+int32_t report(const carat::Error& failure, char** error) {
+  if (error != nullptr) *error = ::strdup(failure.message.c_str());
+  return code_of(failure.kind);
+}
+
+/// Calls `body`, which returns a Result; lack of memory becomes an error too, for C knows no exceptions.
+template <typename Body>
+auto without_exceptions(const Body& body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return carat::failed("there is not enough memory");
+  }
+}
+
+template <typename T>
+int64_t fill(const T* values, size_t count, T* out, int64_t capacity) {
+  std::copy_n(values, std::min(count, static_cast<size_t>(std::max<int64_t>(capacity, 0))), out);
+  return static_cast<int64_t>(count);
+}
+
+Result<std::unique_ptr<carat_model>> open_model(const char* path, int32_t threads) {
+  CARAT_TRY(const carat::Kernels* kernels, carat::select_kernels());
+  auto ops = std::make_unique<carat::Ops>(*kernels, threads > 0 ? threads : carat::available_cores());
+  CARAT_TRY(carat::Model model, carat::Model::load(path, *ops));
+  CARAT_TRY(carat::Tokenizer tokenizer, carat::Tokenizer::create(model.vocabulary()));
+  return std::unique_ptr<carat_model>(new carat_model{std::move(ops), std::move(model), std::move(tokenizer)});
+}
+
+carat::SessionOptions session_options(const carat::Vocabulary& vocabulary, const carat_session_options* options) {
+  if (options == nullptr) {
+    const carat::SamplingDefaults& own = vocabulary.sampling;
+    return {.sampling = {.temperature = own.temperature, .top_k = own.top_k, .top_p = own.top_p}};
+  }
+  return {.context = options->context,
+          .sampling = {.temperature = options->temperature,
+                       .top_k = options->top_k,
+                       .top_p = options->top_p,
+                       .seed = options->seed}};
+}
+
+}  // namespace
+
+carat_model* carat_model_open(const char* path, int32_t threads, char** error) {
+  auto model = without_exceptions([&] { return open_model(path, threads); });
+  if (model.ok()) return model->release();
+  report(model.error(), error);
+  return nullptr;
+}
+
+void carat_model_free(carat_model* model) { delete model; }
+
+int32_t carat_model_vocabulary_size(const carat_model* model) { return model->model.vocabulary().size(); }
+
+int32_t carat_model_ends(const carat_model* model, int32_t id) {
+  const auto& stop = model->model.vocabulary().stop;
+  return std::find(stop.begin(), stop.end(), id) != stop.end() ? 1 : 0;
+}
+
+int64_t carat_model_encode(const carat_model* model, const char* text, int64_t length, int32_t* ids, int64_t capacity) {
+  std::vector<int32_t> all = {model->tokenizer.bos()};
+  const std::vector<int32_t> encoded = model->tokenizer.encode({text, static_cast<size_t>(length)});
+  all.insert(all.end(), encoded.begin(), encoded.end());
+  return fill(all.data(), all.size(), ids, capacity);
+}
+
+int64_t carat_model_decode(const carat_model* model, const int32_t* ids, int64_t count, char* text, int64_t capacity) {
+  const std::string decoded = model->tokenizer.decode({ids, static_cast<size_t>(count)});
+  return fill(decoded.data(), decoded.size(), text, capacity);
+}
+
+carat_session* carat_session_open(carat_model* model, const carat_session_options* options, char** error) {
+  auto session = without_exceptions(
+      [&] { return carat::Session::create(model->model, session_options(model->model.vocabulary(), options)); });
+  if (session.ok()) return new carat_session{*std::move(session)};
+  report(session.error(), error);
+  return nullptr;
+}
+
+void carat_session_free(carat_session* session) { delete session; }
+
+int32_t carat_session_prefill(carat_session* session, const int32_t* ids, int64_t count, char** error) {
+  const Status status = without_exceptions([&] {
+    return session->session.prefill({ids, static_cast<size_t>(std::max<int64_t>(count, 0))});
+  });
+  return status.ok() ? CARAT_OK : report(status.error(), error);
+}
+
+int32_t carat_session_next(carat_session* session, int32_t* id, char** error) {
+  const Result<int32_t> next = without_exceptions([&] { return session->session.next(); });
+  if (!next.ok()) return report(next.error(), error);
+  *id = *next;
+  return CARAT_OK;
+}
+
+void carat_string_free(char* text) { std::free(text); }
