@@ -30,7 +30,7 @@ const std::vector<std::string> kRecipe = {"--scheme", "q4_0", "--steps",    "120
 constexpr const char* kGeneratedTokens = "61440";
 constexpr const char* kOpening = "Once upon a time there was";
 constexpr int kStoryTokens = 160;
-constexpr int kTimedTokens = 200;
+constexpr int kTimedTokens = 400;
 
 /// One line of the table.
 struct Row {
