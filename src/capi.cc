@@ -54,9 +54,21 @@ auto without_exceptions(const Body& body) -> decltype(body()) {
   }
 }
 
+/// The same for work that has no error but lack of memory, which is then -1.
+template <typename Body>
+int64_t count_or_minus_one(const Body& body) {
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return -1;
+  }
+}
+
+size_t at_least_zero(int64_t count) { return static_cast<size_t>(std::max<int64_t>(count, 0)); }
+
 template <typename T>
 int64_t fill(const T* values, size_t count, T* out, int64_t capacity) {
-  std::copy_n(values, std::min(count, static_cast<size_t>(std::max<int64_t>(capacity, 0))), out);
+  std::copy_n(values, std::min(count, at_least_zero(capacity)), out);
   return static_cast<int64_t>(count);
 }
 
@@ -99,21 +111,28 @@ int32_t carat_model_ends(const carat_model* model, int32_t id) {
 }
 
 int64_t carat_model_encode(const carat_model* model, const char* text, int64_t length, int32_t* ids, int64_t capacity) {
-  std::vector<int32_t> all = {model->tokenizer.bos()};
-  const std::vector<int32_t> encoded = model->tokenizer.encode({text, static_cast<size_t>(length)});
-  all.insert(all.end(), encoded.begin(), encoded.end());
-  return fill(all.data(), all.size(), ids, capacity);
+  return count_or_minus_one([&] {
+    std::vector<int32_t> all = {model->tokenizer.bos()};
+    const std::vector<int32_t> encoded = model->tokenizer.encode({text, at_least_zero(length)});
+    all.insert(all.end(), encoded.begin(), encoded.end());
+    return fill(all.data(), all.size(), ids, capacity);
+  });
 }
 
 int64_t carat_model_decode(const carat_model* model, const int32_t* ids, int64_t count, char* text, int64_t capacity) {
-  const std::string decoded = model->tokenizer.decode({ids, static_cast<size_t>(count)});
-  return fill(decoded.data(), decoded.size(), text, capacity);
+  return count_or_minus_one([&] {
+    const std::string decoded = model->tokenizer.decode({ids, at_least_zero(count)});
+    return fill(decoded.data(), decoded.size(), text, capacity);
+  });
 }
 
 carat_session* carat_session_open(carat_model* model, const carat_session_options* options, char** error) {
-  auto session = without_exceptions(
-      [&] { return carat::Session::create(model->model, session_options(model->model.vocabulary(), options)); });
-  if (session.ok()) return new carat_session{*std::move(session)};
+  auto session = without_exceptions([&]() -> Result<std::unique_ptr<carat_session>> {
+    const carat::SessionOptions wanted = session_options(model->model.vocabulary(), options);
+    CARAT_TRY(carat::Session opened, carat::Session::create(model->model, wanted));
+    return std::unique_ptr<carat_session>(new carat_session{std::move(opened)});
+  });
+  if (session.ok()) return session->release();
   report(session.error(), error);
   return nullptr;
 }
@@ -121,9 +140,7 @@ carat_session* carat_session_open(carat_model* model, const carat_session_option
 void carat_session_free(carat_session* session) { delete session; }
 
 int32_t carat_session_prefill(carat_session* session, const int32_t* ids, int64_t count, char** error) {
-  const Status status = without_exceptions([&] {
-    return session->session.prefill({ids, static_cast<size_t>(std::max<int64_t>(count, 0))});
-  });
+  const Status status = without_exceptions([&] { return session->session.prefill({ids, at_least_zero(count)}); });
   return status.ok() ? CARAT_OK : report(status.error(), error);
 }
 

@@ -18,7 +18,8 @@
  *   2. Text is UTF-8, a pointer with a length in bytes. A path ends with a zero byte.
  *   3. A function that can fail takes `char** error`. On failure it stores a message for people there, to be freed with
  *      carat_string_free, and returns NULL or a code; on success it leaves it alone. `error` may be NULL.
- *   4. A function that fills an array takes its capacity, writes no more than fits, and returns how many there are.
+ *   4. A function that fills an array takes its capacity, writes no more than fits, and returns how many there are,
+ *      or -1 when there is no memory.
  *   5. A session must not outlive its model. One model serves one session call at a time; two models are independent.
  *   6. Calls block until they are done. No call prints, exits or throws.
  */

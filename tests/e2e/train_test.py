@@ -42,6 +42,9 @@ class Train(support.ProgramTest):
         self.carat(*self.options(out, log, 200), "--resume", timeout=300)
         self.assertEqual(self.losses(log), self.losses(whole_log))
 
+    def test_help(self):
+        self.assertIn("--resume", self.carat("train", "--help").stdout)
+
     def test_what_it_writes_lies_on_the_lattice(self):
         out, gguf = self.scratch / "out", self.scratch / "out.gguf"
         self.carat(*self.options(out, self.scratch / "log.jsonl", 3), timeout=300)
