@@ -3,6 +3,7 @@
 // Letters, the same everywhere in this project:
 //   T tokens          D hidden width       V vocabulary       L layers
 //   H query heads     K key-value heads    W sliding window   P per-layer width
+//   E experts
 // and, only here: C the width of one head, F the rows of a feed-forward projection. K, C and F differ between layers.
 //
 // Shapes are row-major, slowest extent first. A linear layer with weight [out, in] maps x [in] to weight * x
@@ -10,8 +11,10 @@
 //
 //   x = x + norm(attention(norm(x)))
 //   x = x + norm(feed_forward(norm(x)))
-//   x = x + norm(per_layer_embedding(x))
+//   x = x + norm(per_layer_embedding(x))    where P > 0
 //   x = x * scalar
+//
+// and where E > 0 the second line is x = x + norm(norm(feed_forward(norm(x))) + norm(experts(norm(x)))).
 //
 // What is particular to this model is marked with "Note".
 
@@ -19,6 +22,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -175,9 +179,10 @@ class Gemma4 {
 
     if (config_.owns_kv(layer)) {
       Matrix keys = linear(h, weight(layer, "self_attn.k_proj.weight"));  // [T, K * C]
+      // Note: where a layer has no projection of its own for values, they are the keys before norm and rotation.
+      Matrix values = shape.value_is_key ? keys : linear(h, weight(layer, "self_attn.v_proj.weight"));  // [T, K * C]
       norm_parts(keys, C, weight(layer, "self_attn.k_norm.weight").row(0), config_.rms_epsilon);
       rotate_heads(keys, shape);
-      Matrix values = linear(h, weight(layer, "self_attn.v_proj.weight"));  // [T, K * C]
       norm_parts(values, C, nullptr, config_.rms_epsilon);  // Note: values are normed too, without a gain
       caches.push_back({std::move(keys), std::move(values)});
     }
@@ -240,11 +245,77 @@ class Gemma4 {
   /// x [T, D] -> [T, D]
   Matrix feed_forward(int64_t layer, const Matrix& x) const {
     const Matrix h = norm(x, weight(layer, "pre_feedforward_layernorm.weight"), config_.rms_epsilon);  // [T, D]
-    Matrix gate = linear(h, weight(layer, "mlp.gate_proj.weight"));                                    // [T, F]
-    const Matrix up = linear(h, weight(layer, "mlp.up_proj.weight"));                                  // [T, F]
-    for (size_t i = 0; i < gate.values.size(); ++i) gate.values[i] = gelu(gate.values[i]) * up.values[i];
-    const Matrix down = linear(gate, weight(layer, "mlp.down_proj.weight"));  // [T, D]
-    return norm(down, weight(layer, "post_feedforward_layernorm.weight"), config_.rms_epsilon);
+    Matrix out = gated(h, weight(layer, "mlp.gate_proj.weight"), weight(layer, "mlp.up_proj.weight"),
+                       weight(layer, "mlp.down_proj.weight"));  // [T, D]
+    if (config_.experts > 0) {
+      out = norm(std::move(out), weight(layer, "post_feedforward_layernorm_1.weight"), config_.rms_epsilon);
+      add(out, mixture_of_experts(layer, x));
+    }
+    return norm(std::move(out), weight(layer, "post_feedforward_layernorm.weight"), config_.rms_epsilon);
+  }
+
+  /// h [T, D], gate and up [F, D], down [D, F] -> [T, D]
+  static Matrix gated(const Matrix& h, const Matrix& gate, const Matrix& up, const Matrix& down) {
+    Matrix inner = linear(h, gate);        // [T, F]
+    const Matrix factors = linear(h, up);  // [T, F]
+    for (size_t i = 0; i < inner.values.size(); ++i) inner.values[i] = gelu(inner.values[i]) * factors.values[i];
+    return linear(inner, down);
+  }
+
+  /// x [T, D] -> [T, D]: the sum of what the chosen experts of each token give.
+  /// Note: the router and the experts read x, not what the dense branch makes of it, each through a norm of its own.
+  Matrix mixture_of_experts(int64_t layer, const Matrix& x) const {
+    const Matrix shares = route(layer, x);                                                               // [T, E]
+    const Matrix h = norm(x, weight(layer, "pre_feedforward_layernorm_2.weight"), config_.rms_epsilon);  // [T, D]
+    Matrix sum(tokens_, config_.hidden);
+    for (int64_t e = 0; e < config_.experts; ++e) {
+      const Matrix out = expert(layer, e, h);  // [T, D]
+      for (int64_t t = 0; t < tokens_; ++t) {
+        for (int64_t d = 0; d < config_.hidden; ++d) sum.row(t)[d] += shares.row(t)[e] * out.row(t)[d];
+      }
+    }
+    return norm(std::move(sum), weight(layer, "post_feedforward_layernorm_2.weight"), config_.rms_epsilon);
+  }
+
+  /// x [T, D] -> [T, E]: what each expert counts for each token, 0 for those that were not chosen.
+  Matrix route(int64_t layer, const Matrix& x) const {
+    Matrix h = norm(x, weight(layer, "router.scale"), config_.rms_epsilon);  // [T, D]
+    scale(h, 1 / std::sqrt(static_cast<double>(config_.hidden)));
+    const Matrix scores = linear(h, weight(layer, "router.proj.weight"));  // [T, E]
+    const Matrix scales = weight(layer, "router.per_expert_scale");        // [E]
+    Matrix shares(tokens_, config_.experts);
+    for (int64_t t = 0; t < tokens_; ++t) {
+      std::vector<double> probabilities(scores.row(t), scores.row(t) + config_.experts);
+      softmax(probabilities);
+      const std::vector<int64_t> chosen = most_probable(probabilities, config_.experts_used);
+      double sum = 0;
+      for (const int64_t e : chosen) sum += probabilities[e];
+      // Note: the experts' own scales come after the shares have been made to add up to 1.
+      for (const int64_t e : chosen) shares.row(t)[e] = static_cast<float>(probabilities[e] / sum * scales.values[e]);
+    }
+    return shares;
+  }
+
+  /// The places of the `count` largest values; of equal ones the first.
+  static std::vector<int64_t> most_probable(const std::vector<double>& probabilities, int64_t count) {
+    std::vector<int64_t> places(probabilities.size());
+    std::iota(places.begin(), places.end(), 0);
+    std::stable_sort(places.begin(), places.end(),
+                     [&](int64_t a, int64_t b) { return probabilities[a] > probabilities[b]; });
+    places.resize(static_cast<size_t>(count));
+    return places;
+  }
+
+  /// h [T, D] -> [T, D]. The projections gate and up of an expert lie one after the other in one tensor, or in two.
+  Matrix expert(int64_t layer, int64_t index, const Matrix& h) const {
+    const int64_t F = config_.expert_width;
+    const Matrix down = rows_of(layer, "experts.down_proj", index * config_.hidden, config_.hidden);
+    if (!checkpoint_.find(layer_name(layer, "experts.gate_up_proj"))) {
+      return gated(h, rows_of(layer, "experts.gate_proj", index * F, F),
+                   rows_of(layer, "experts.up_proj", index * F, F), down);
+    }
+    return gated(h, rows_of(layer, "experts.gate_up_proj", 2 * index * F, F),
+                 rows_of(layer, "experts.gate_up_proj", (2 * index + 1) * F, F), down);
   }
 
   /// x [T, D], per_layer [T, L * P] -> [T, D]. Note: unlike the other two branches it reads x without a norm.
@@ -294,6 +365,16 @@ class Gemma4 {
     const TensorView& view = tensor(name);
     Matrix matrix(view.rows(), view.columns());
     matrix.values = decode_tensor(view);
+    return matrix;
+  }
+
+  /// The rows [first, first + count) of a stack of matrices.
+  Matrix rows_of(int64_t layer, const char* name, int64_t first, int64_t count) const {
+    const TensorView& stack = tensor(layer_name(layer, name));
+    Matrix matrix(count, stack.columns());
+    for (int64_t i = 0; i < count; ++i) {
+      decode_row(stack, first + i, std::span(matrix.row(i), static_cast<size_t>(matrix.columns)));
+    }
     return matrix;
   }
 

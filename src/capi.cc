@@ -3,6 +3,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <string>
 
 #include "base/cpu.h"
 #include "carat/carat.h"
@@ -80,16 +81,41 @@ Result<std::unique_ptr<carat_model>> open_model(const char* path, int32_t thread
   return std::unique_ptr<carat_model>(new carat_model{std::move(ops), std::move(model), std::move(tokenizer)});
 }
 
-carat::SessionOptions session_options(const carat::Vocabulary& vocabulary, const carat_session_options* options) {
+std::vector<carat::LogitBias> logit_bias(const carat_session_options& options) {
+  std::vector<carat::LogitBias> biases;
+  for (size_t i = 0; i < at_least_zero(options.logit_bias_count); ++i) {
+    biases.push_back({options.logit_bias[i].id, options.logit_bias[i].value});
+  }
+  return biases;
+}
+
+carat::SamplingOptions sampling_options(const carat_session_options& options) {
+  return {.temperature = options.temperature,
+          .top_k = options.top_k,
+          .top_p = options.top_p,
+          .min_p = options.min_p,
+          .repetition_penalty = options.repetition_penalty == 0.0f ? 1.0f : options.repetition_penalty,
+          .presence_penalty = options.presence_penalty,
+          .frequency_penalty = options.frequency_penalty,
+          .penalty_window = options.penalty_window == 0 ? 64 : options.penalty_window,
+          .logit_bias = logit_bias(options),
+          .seed = options.seed};
+}
+
+Result<carat::SessionOptions> session_options(const carat::Vocabulary& vocabulary,
+                                              const carat_session_options* options) {
+  carat::SessionOptions wanted;
   if (options == nullptr) {
     const carat::SamplingDefaults& own = vocabulary.sampling;
-    return {.sampling = {.temperature = own.temperature, .top_k = own.top_k, .top_p = own.top_p}};
+    wanted.sampling = {.temperature = own.temperature, .top_k = own.top_k, .top_p = own.top_p};
+    return wanted;
   }
-  return {.context = options->context,
-          .sampling = {.temperature = options->temperature,
-                       .top_k = options->top_k,
-                       .top_p = options->top_p,
-                       .seed = options->seed}};
+  wanted.context = options->context;
+  wanted.sampling = sampling_options(*options);
+  if (options->cache_type != nullptr) {
+    CARAT_TRY(wanted.cache_type, carat::cache_type_named(options->cache_type));
+  }
+  return wanted;
 }
 
 }  // namespace
@@ -128,7 +154,7 @@ int64_t carat_model_decode(const carat_model* model, const int32_t* ids, int64_t
 
 carat_session* carat_session_open(carat_model* model, const carat_session_options* options, char** error) {
   auto session = without_exceptions([&]() -> Result<std::unique_ptr<carat_session>> {
-    const carat::SessionOptions wanted = session_options(model->model.vocabulary(), options);
+    CARAT_TRY(const carat::SessionOptions wanted, session_options(model->model.vocabulary(), options));
     CARAT_TRY(carat::Session opened, carat::Session::create(model->model, wanted));
     return std::unique_ptr<carat_session>(new carat_session{std::move(opened)});
   });
@@ -148,6 +174,19 @@ int32_t carat_session_next(carat_session* session, int32_t* id, char** error) {
   const Result<int32_t> next = without_exceptions([&] { return session->session.next(); });
   if (!next.ok()) return report(next.error(), error);
   *id = *next;
+  return CARAT_OK;
+}
+
+int64_t carat_session_position(const carat_session* session) { return session->session.position(); }
+
+int32_t carat_session_rewind(carat_session* session, int64_t position, char** error) {
+  const int64_t reached = session->session.position();
+  if (position < 0 || position > reached) {
+    return report(carat::wrong_usage("rewind: expected a position from 0 to " + std::to_string(reached) + ", found " +
+                                     std::to_string(position)),
+                  error);
+  }
+  session->session.rewind(position);
   return CARAT_OK;
 }
 

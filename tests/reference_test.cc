@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <iostream>
 #include <optional>
 
 #include "reference/gemma4.h"
@@ -8,8 +9,8 @@
 namespace carat {
 namespace {
 
-// The reference sums in double, so this is about the rounding of the other side; 8e-6 was seen.
-constexpr double kTolerance = 2e-5;
+// The reference sums in double, so this is about the rounding of the other side; 4.4e-6 was seen.
+constexpr double kTolerance = 1e-5;
 
 class ReferenceTest : public testing::TestWithParam<const char*> {
  protected:
@@ -26,16 +27,16 @@ class ReferenceTest : public testing::TestWithParam<const char*> {
 TEST_P(ReferenceTest, GivesTheLogitsOfTransformers) {
   ASSERT_TRUE(checkpoint_.has_value());
   for (const GoldenPrompt& prompt : golden_.prompts) {
-    const std::vector<float> logits = reference_logits(*checkpoint_, prompt.ids);
-    EXPECT_LT(largest_difference(logits, prompt.logits), kTolerance) << prompt.ids.size() << " tokens";
+    const double difference = largest_difference(reference_logits(*checkpoint_, prompt.ids), prompt.logits);
+    EXPECT_LT(difference, kTolerance) << prompt.ids.size() << " tokens";
+    std::cout << GetParam() << ": " << prompt.ids.size() << " tokens, largest difference " << difference << "\n";
   }
 }
 
-TEST_P(ReferenceTest, PromptsPassTheSlidingWindowTwice) {
+TEST_P(ReferenceTest, TheFirstPromptIsThreeWindowsLong) {
   ASSERT_TRUE(checkpoint_.has_value());
-  for (const GoldenPrompt& prompt : golden_.prompts) {
-    EXPECT_GT(static_cast<int64_t>(prompt.ids.size()), 2 * checkpoint_->config().sliding_window);
-  }
+  const auto length = static_cast<int64_t>(golden_.prompts.front().ids.size());
+  EXPECT_GT(length, 3 * checkpoint_->config().sliding_window);
 }
 
 TEST_P(ReferenceTest, LaterTokensDoNotChangeEarlierLogits) {

@@ -61,6 +61,9 @@ def train(text_path, spm_path):
     model.ParseFromString(spm_path.read_bytes())
     # The trainer reads line by line and never sees a newline, so the runs of newlines are added to its model.
     insert_newline_runs(model)
+    # Paths of the machine that trained say nothing about the vocabulary.
+    model.trainer_spec.ClearField("input")
+    model.trainer_spec.ClearField("model_prefix")
     spm_path.write_bytes(model.SerializeToString(deterministic=True))
     check(model)
     return model

@@ -19,6 +19,7 @@ using Work = std::function<Status()>;
 void add_new_command(CLI::App& app, Work& chosen);
 void add_convert_command(CLI::App& app, Work& chosen);
 void add_run_command(CLI::App& app, Work& chosen);
+void add_chat_command(CLI::App& app, Work& chosen);
 void add_eval_command(CLI::App& app, Work& chosen);
 void add_inspect_command(CLI::App& app, Work& chosen);
 /// In a build without libtorch these two say so and fail.

@@ -1,66 +1,158 @@
 #include "conversation.h"
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <iostream>
+#include <algorithm>
+#include <chrono>
 #include <utility>
-#include <vector>
 
-#include "base/utf8.h"
-#include "stream_output.h"
+#include "session/stop_strings.h"
 
 namespace carat {
 namespace {
 
-constexpr std::string_view kTurnClose = "<turn|>";
+using Clock = std::chrono::steady_clock;
 
-bool is_blank(const std::string& line) {
-  const std::string text = to_valid_utf8(line);
-  return trim_white_space(text).empty();
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Makes a message of the parts of an answer, and ends the answer at a stop string.
+class AnswerParts {
+ public:
+  AnswerParts(StopStrings stop, const AnswerListener& listener)
+      : stop_(std::move(stop)), listener_(listener), start_(Clock::now()) {
+    message_.role = ChatRole::kModel;
+  }
+
+  void count_token() { ++tokens_; }
+
+  /// Returns whether to go on.
+  bool take(std::vector<AnswerEvent> events) {
+    bool go_on = true;
+    for (AnswerEvent& event : events) go_on = go_on && stop_.found().empty() && take(event);
+    return go_on && stop_.found().empty();
+  }
+
+  /// What waited because a stop string could have begun with it.
+  void end() {
+    if (stop_.found().empty()) flush_text();
+  }
+
+  const std::string& stop_string() const { return stop_.found(); }
+  bool said_something() const { return !message_.text.empty() || !message_.calls.empty(); }
+  ChatMessage message() && { return std::move(message_); }
+
+ private:
+  bool take(AnswerEvent& event) {
+    if (event.kind == AnswerEvent::Kind::kText) return tell_text(stop_.append(event.text));
+    const bool go_on = flush_text();
+    if (event.kind == AnswerEvent::Kind::kThought) message_.thought += event.text;
+    if (event.kind == AnswerEvent::Kind::kCall) message_.calls.push_back(*event.call);
+    return tell(event) && go_on;
+  }
+
+  bool flush_text() { return tell_text(stop_.end()); }
+
+  bool tell_text(std::string text) {
+    if (text.empty()) return true;
+    message_.text += text;
+    return tell({.kind = AnswerEvent::Kind::kText, .text = std::move(text)});
+  }
+
+  bool tell(const AnswerEvent& event) {
+    return listener_.on_event(event, {.seconds = seconds_since(start_), .tokens = tokens_});
+  }
+
+  StopStrings stop_;
+  const AnswerListener& listener_;
+  Clock::time_point start_;
+  int64_t tokens_ = 0;
+  ChatMessage message_;
+};
+
+auto last_user_message(std::vector<ChatMessage>& messages) {
+  const auto found = std::find_if(messages.rbegin(), messages.rend(),
+                                  [](const ChatMessage& message) { return message.role == ChatRole::kUser; });
+  return found == messages.rend() ? messages.end() : std::prev(found.base());
 }
 
 }  // namespace
 
-Conversation::Conversation(Session& session, const Tokenizer& tokenizer, const ChatFormat& format, std::string system)
-    : session_(session), tokenizer_(tokenizer), format_(format), system_(std::move(system)) {}
-
-Result<std::vector<int32_t>> Conversation::turn(const std::string& message) const {
-  std::vector<ChatMessage> messages;
-  const bool first = last_id_ < 0;
-  if (first && !system_.empty()) messages.push_back({"system", system_});
-  messages.push_back({"user", message});
-  CARAT_TRY(const std::vector<int32_t> rendered, format_.render(messages, true));
-  if (first) return rendered;
-
-  // An answer that was cut off has not closed its turn.
-  std::vector<int32_t> ids;
-  if (const int32_t close = tokenizer_.find(kTurnClose); last_id_ != close) ids.push_back(close);
-  const std::vector<int32_t> newline = tokenizer_.encode("\n");
-  ids.insert(ids.end(), newline.begin(), newline.end());
-  ids.insert(ids.end(), rendered.begin() + 1, rendered.end());  // without <bos>
-  return ids;
+Status Conversation::set(std::vector<ChatMessage> messages, ChatOptions options) {
+  CARAT_TRY(const std::vector<int32_t> rendered, format_.render(messages, options, false));
+  messages_ = std::move(messages);
+  options_ = std::move(options);
+  return success();
 }
 
-Status Conversation::run(const GenerationOptions& options, const std::atomic<bool>& interrupted) {
-  const bool terminal = isatty(STDIN_FILENO) == 1;
-  if (terminal) std::fputs("Type a message and press Enter; Ctrl-D ends the chat.\n", stderr);
-  for (std::string line;;) {
-    if (terminal) std::fputs("\n> ", stderr);
-    const bool read = static_cast<bool>(std::getline(std::cin, line));
-    if (interrupted) return Error{ErrorKind::kInterrupted, "interrupted"};
-    if (!read) return success();
-    if (is_blank(line)) continue;
-
-    CARAT_TRY(const std::vector<int32_t> prompt, turn(line));
-    CARAT_TRY(const Generation generation, stream_generation(session_, tokenizer_, prompt, options, interrupted));
-    if (interrupted) return Error{ErrorKind::kInterrupted, "interrupted"};
-    if (generation.stop_reason == StopReason::kContext) {
-      return failed("the chat has filled the context of " + std::to_string(session_.context()) +
-                    " positions; begin a new one, or choose a larger -c");
-    }
-    if (!generation.tokens.empty()) last_id_ = generation.tokens.back();
+Result<Generation> Conversation::answer(const AnswerLimits& limits, const AnswerListener& listener) {
+  CARAT_TRY(StopStrings stop, StopStrings::create(limits.stop));
+  CARAT_TRY(const std::vector<int32_t> ids, format_.render(messages_, options_, true));
+  CARAT_TRY_STATUS(check_room(ids.size()));
+  Generation fed;
+  CARAT_TRY(const std::span<const int32_t> rest, feed(ids, limits.batch, listener, fed));
+  if (listener.interrupted()) {
+    fed.stop_reason = StopReason::kInterrupted;
+    return fed;
   }
+
+  AnswerStream stream(tokenizer_, format_.pieces(), ends_within_thought(ids, format_.pieces()));
+  AnswerParts parts(std::move(stop), listener);
+  CARAT_TRY(Generation generation,
+            generate(session_, rest, {.tokens = limits.tokens, .stop = format_.stop()}, [&](int32_t id) {
+              parts.count_token();
+              return parts.take(stream.append(id)) && !listener.interrupted();
+            }));
+  if (parts.take(stream.end())) parts.end();
+  generation.prefill_tokens += fed.prefill_tokens;
+  generation.prefill_seconds += fed.prefill_seconds;
+  if (!parts.stop_string().empty()) {
+    generation.stop_reason = StopReason::kStop;
+    generation.stop_string = parts.stop_string();
+  }
+  if (parts.said_something()) messages_.push_back(std::move(parts).message());
+  return generation;
+}
+
+Status Conversation::check_room(size_t prompt) const {
+  if (prompt <= static_cast<size_t>(context())) return success();
+  return wrong_usage("the conversation takes " + std::to_string(prompt) + " positions, and the context has " +
+                     std::to_string(context()) + "; begin a new one (/clear), or choose a larger -c");
+}
+
+/// Feeds what the session has not seen, but for a last part that is left to `generate`, and returns that.
+Result<std::span<const int32_t>> Conversation::feed(std::span<const int32_t> ids, int64_t batch,
+                                                    const AnswerListener& listener, Generation& generation) {
+  const std::span<const int32_t> seen = session_.tokens();
+  const auto same = std::mismatch(seen.begin(), seen.end(), ids.begin(), ids.end()).second - ids.begin();
+  auto fed = std::min(static_cast<int64_t>(same), static_cast<int64_t>(ids.size()) - 1);
+  if (session_.rewind(fed) > 0) {
+    // What would be fed again in one call, which nothing can interrupt, is fed in parts with the rest.
+    session_.rewind(0);
+    fed = 0;
+  }
+  const Clock::time_point start = Clock::now();
+  const auto total = static_cast<int64_t>(ids.size()) - fed;
+  std::span<const int32_t> rest = ids.subspan(static_cast<size_t>(fed));
+  while (static_cast<int64_t>(rest.size()) > batch && !listener.interrupted()) {
+    CARAT_TRY_STATUS(session_.prefill(rest.first(static_cast<size_t>(batch))));
+    rest = rest.subspan(static_cast<size_t>(batch));
+    generation.prefill_tokens += batch;
+    listener.on_read(generation.prefill_tokens, total);
+  }
+  generation.prefill_seconds = seconds_since(start);
+  return rest;
+}
+
+bool Conversation::take_back_answer() {
+  const auto user = last_user_message(messages_);
+  if (user == messages_.end()) return false;
+  messages_.erase(std::next(user), messages_.end());
+  return true;
+}
+
+bool Conversation::take_back_turn() {
+  const auto user = last_user_message(messages_);
+  if (user == messages_.end()) return false;
+  messages_.erase(user, messages_.end());
+  return true;
 }
 
 }  // namespace carat

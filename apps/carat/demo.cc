@@ -9,6 +9,7 @@
 #include "figures.h"
 #include "output.h"
 #include "own_command.h"
+#include "whole_number.h"
 
 namespace carat {
 namespace {
@@ -152,10 +153,11 @@ void add_demo_command(CLI::App& app, Work& chosen) {
   command->add_option("--text", options->text, "Text to train on; without it the model writes its own")
       ->type_name("FILE");
   command->add_option("--seed", options->seed, "Of the training and of the story")
+      ->check(seed_number())
       ->capture_default_str()
       ->type_name("N");
   command->add_option("-t,--threads", options->threads, "Processor threads")
-      ->check(CLI::PositiveNumber)
+      ->check(count_of_at_least(1))
       ->capture_default_str()
       ->type_name("N");
   command->callback([options, &chosen] { chosen = [options] { return Demo(*options).go(); }; });

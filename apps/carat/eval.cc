@@ -14,6 +14,7 @@
 #include "output.h"
 #include "progress.h"
 #include "text/tokenizer.h"
+#include "whole_number.h"
 
 namespace carat {
 namespace {
@@ -25,6 +26,7 @@ struct EvalOptions {
   std::filesystem::path text;
   std::filesystem::path reference;
   int64_t context = WindowOptions{}.positions;
+  std::string cache_type = "f32";
   bool json = false;
 };
 
@@ -55,7 +57,8 @@ Result<Evaluation> evaluate(Model& model, Model* reference, std::span<const int3
     line.update(done);
     return !interrupted;
   };
-  const WindowOptions windows = {.positions = options.context};
+  CARAT_TRY(const DType cache_type, cache_type_named(options.cache_type));
+  const WindowOptions windows = {.positions = options.context, .cache_type = cache_type};
   const auto start = std::chrono::steady_clock::now();
   Evaluation evaluation;
   if (reference != nullptr) {
@@ -137,9 +140,14 @@ void add_eval_command(CLI::App& app, Work& chosen) {
   command->add_option("--text", options->text, "The text to predict")->required()->type_name("FILE");
   command->add_option("--reference", options->reference, "The model to be compared with")->type_name("MODEL");
   command->add_option("-c,--context", options->context, "Positions of a window")
-      ->check(CLI::PositiveNumber)
+      ->check(count_of_at_least(1))
       ->capture_default_str()
       ->type_name("N");
+  command
+      ->add_option("--cache-type", options->cache_type, "How the model keeps keys and values; the reference uses f32")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}))
+      ->capture_default_str()
+      ->type_name("f32|f16|q8_0|q4_0");
   command->add_flag("--json", options->json, "Write one JSON object instead of a table");
   command->callback([options, &chosen] { chosen = [options] { return run_eval(*options); }; });
 }

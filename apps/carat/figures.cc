@@ -30,6 +30,12 @@ std::string bytes_text(uint64_t bytes) {
   return rate_text(value) + " " + kUnits[unit];
 }
 
+std::string count_text(int64_t count) {
+  std::string digits = std::to_string(count);
+  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
+  return digits;
+}
+
 std::string duration_text(double seconds) {
   // Beyond a thousand hours only the size matters, and the conversion stays defined.
   const auto whole = static_cast<int64_t>(std::lround(std::clamp(seconds, 0.0, 3.6e6)));

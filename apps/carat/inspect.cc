@@ -1,11 +1,14 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <algorithm>
+#include <map>
 
 #include "commands.h"
 #include "figures.h"
 #include "formats/convert.h"
 #include "formats/quote.h"
 #include "kernels/select.h"
+#include "model/parameter_count.h"
+#include "model/published_model.h"
 #include "output.h"
 #include "session/plan.h"
 
@@ -19,10 +22,24 @@ struct InspectOptions {
   bool json = false;
 };
 
-int64_t count_parameters(const Checkpoint& checkpoint) {
+/// How many numbers the tensors of the file hold.
+int64_t count_held(const Checkpoint& checkpoint) {
   int64_t count = 0;
   for (const NamedTensor& tensor : checkpoint.tensors()) count += tensor.view.rows() * tensor.view.columns();
   return count;
+}
+
+/// Whether the file holds as many parameters as the published model: all that its release stores, but for those that
+/// nothing uses.
+bool holds_published(const Checkpoint& checkpoint, const PublishedModel& model) {
+  return count_held(checkpoint) + count_parameters(checkpoint.config()).unused_key_value == model.parameters;
+}
+
+/// Types by how many tensors have them.
+std::map<DType, int64_t> count_types(const Checkpoint& checkpoint) {
+  std::map<DType, int64_t> types;
+  for (const NamedTensor& tensor : checkpoint.tensors()) ++types[tensor.view.dtype];
+  return types;
 }
 
 std::string scheme_name(const Checkpoint& checkpoint) {
@@ -35,7 +52,8 @@ nlohmann::ordered_json layer_json(const LayerConfig& layer) {
           {"kv_heads", layer.kv_heads},
           {"head_width", layer.head_width},
           {"ffn_width", layer.ffn_width},
-          {"kv_layer", layer.kv_layer}};
+          {"kv_layer", layer.kv_layer},
+          {"value_is_key", layer.value_is_key}};
 }
 
 nlohmann::ordered_json config_json(const ModelConfig& config) {
@@ -45,6 +63,9 @@ nlohmann::ordered_json config_json(const ModelConfig& config) {
           {"hidden", config.hidden},
           {"heads", config.heads},
           {"per_layer_width", config.per_layer_width},
+          {"experts", config.experts},
+          {"experts_used", config.experts_used},
+          {"expert_width", config.expert_width},
           {"sliding_window", config.sliding_window},
           {"context", config.context},
           {"rms_epsilon", config.rms_epsilon},
@@ -67,6 +88,39 @@ nlohmann::ordered_json vocabulary_json(const Vocabulary& vocabulary) {
           {"chat_template", !vocabulary.chat_template.empty()}};
 }
 
+nlohmann::ordered_json counts_json(const ParameterCount& count) {
+  return {{"embedding", count.embedding},
+          {"per_layer_table", count.per_layer_table},
+          {"per_layer_inputs", count.per_layer_inputs},
+          {"per_layer_outputs", count.per_layer_outputs},
+          {"query", count.query},
+          {"key_value", count.key_value},
+          {"unused_key_value", count.unused_key_value},
+          {"attention_output", count.attention_output},
+          {"feed_forward", count.feed_forward},
+          {"router", count.router},
+          {"experts", count.experts},
+          {"norms", count.norms},
+          {"stored", count.stored()},
+          {"active", count.active()}};
+}
+
+/// Null for a shape that is like none of the published ones.
+nlohmann::ordered_json published_json(const Checkpoint& checkpoint) {
+  const Likeness likeness = likeness_of(checkpoint.config());
+  if (likeness.model == nullptr) return nullptr;
+  return {{"model", likeness.model->name},
+          {"parameters", likeness.model->parameters},
+          {"verified", likeness.differences.empty() && holds_published(checkpoint, *likeness.model)},
+          {"differences", likeness.differences}};
+}
+
+nlohmann::ordered_json types_json(const Checkpoint& checkpoint) {
+  nlohmann::ordered_json types = nlohmann::ordered_json::object();
+  for (const auto& [dtype, count] : count_types(checkpoint)) types[std::string(dtype_name(dtype))] = count;
+  return types;
+}
+
 nlohmann::ordered_json to_json(const Checkpoint& checkpoint, const Kernels& kernels) {
   nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
   for (const auto& [name, view] : checkpoint.tensors()) {
@@ -75,7 +129,10 @@ nlohmann::ordered_json to_json(const Checkpoint& checkpoint, const Kernels& kern
   }
   return {{"architecture", kArchitecture},
           {"scheme", scheme_name(checkpoint)},
-          {"parameters", count_parameters(checkpoint)},
+          {"parameters", count_held(checkpoint)},
+          {"parameter_counts", counts_json(count_parameters(checkpoint.config()))},
+          {"published", published_json(checkpoint)},
+          {"types", types_json(checkpoint)},
           {"container", container_name(checkpoint.container())},
           {"bytes", plan_memory(checkpoint, 1).weights_mapped},
           {"kernels", kernels.name},
@@ -96,21 +153,66 @@ std::string line(const std::string& name, const std::string& value) {
   return name + std::string(kNameWidth - name.size(), ' ') + value + "\n";
 }
 
+std::string shape_summary(const Checkpoint& checkpoint) {
+  const Likeness likeness = likeness_of(checkpoint.config());
+  if (likeness.model == nullptr) return "none of the published Gemma 4 models";
+  const std::string name(likeness.model->name);
+  const std::string published = count_text(likeness.model->parameters) + " parameters as published";
+  if (!likeness.differences.empty()) {
+    std::string text = "like " + name + " (" + published + "), but for";
+    for (const std::string& difference : likeness.differences) text += " " + difference + ";";
+    return text.substr(0, text.size() - 1);
+  }
+  return "the shape of " + name + ": " + published +
+         (holds_published(checkpoint, *likeness.model) ? ", verified"
+                                                       : "; this file lacks layer scalars, which count as 1");
+}
+
+std::string parameter_summary(const Checkpoint& checkpoint) {
+  const ParameterCount count = count_parameters(checkpoint.config());
+  std::string text =
+      count_text(count_held(checkpoint)) + ", of which a token is multiplied with " + count_text(count.active());
+  if (count.per_layer_table != 0) text += "; the per-layer table has " + count_text(count.per_layer_table);
+  if (count.experts != 0) text += "; all experts have " + count_text(count.experts);
+  return text;
+}
+
+std::string layer_summary(const ModelConfig& config) {
+  std::string text = std::to_string(config.layer_count()) + " (" + layer_pattern(config) +
+                     "; F is full attention, s a window of " + std::to_string(config.sliding_window) + ")";
+  if (const int64_t shared = config.shared_kv_layers(); shared != 0) {
+    text += "; the last " + std::to_string(shared) + " share keys and values";
+  }
+  if (std::ranges::any_of(config.layers, &LayerConfig::value_is_key)) text += "; F layers use keys as values";
+  if (config.experts != 0) {
+    text += "; " + std::to_string(config.experts_used) + " of " + std::to_string(config.experts) +
+            " experts of width " + std::to_string(config.expert_width) + " for a token";
+  }
+  return text;
+}
+
+std::string type_summary(const Checkpoint& checkpoint) {
+  std::string text;
+  for (const auto& [dtype, count] : count_types(checkpoint)) {
+    text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + std::string(dtype_name(dtype));
+  }
+  return text;
+}
+
 std::string summary(const Checkpoint& checkpoint, const Kernels& kernels) {
   const ModelConfig& config = checkpoint.config();
   const MemoryPlan plan = plan_memory(checkpoint, config.context);
   const std::string context = std::to_string(config.context);
-  return line("architecture", kArchitecture) + line("container", std::string(container_name(checkpoint.container()))) +
-         line("scheme", scheme_name(checkpoint)) + line("parameters", std::to_string(count_parameters(checkpoint))) +
-         line("layers", std::to_string(config.layer_count()) + " (" + layer_pattern(config) +
-                            "; F is full attention, s a window of " + std::to_string(config.sliding_window) +
-                            "); the last " + std::to_string(config.shared_kv_layers()) + " share keys and values") +
+  return line("architecture", kArchitecture) + line("model", shape_summary(checkpoint)) +
+         line("container", std::string(container_name(checkpoint.container()))) +
+         line("scheme", scheme_name(checkpoint) + " (tensors: " + type_summary(checkpoint) + ")") +
+         line("parameters", parameter_summary(checkpoint)) + line("layers", layer_summary(config)) +
          line("hidden", std::to_string(config.hidden) + ", per-layer " + std::to_string(config.per_layer_width)) +
          line("vocabulary", std::to_string(config.vocabulary) + " pieces, " +
                                 std::to_string(checkpoint.vocabulary().merges.size()) + " merges") +
          line("context", context) +
          line("memory", bytes_text(plan.total()) + " with all " + context + " positions: weights " +
-                            bytes_text(plan.weights_mapped) + ", keys and values " + bytes_text(plan.kv_cache) +
+                            bytes_text(plan.weights_mapped) + ", keys and values " + bytes_text(plan.kv_cache.total()) +
                             ", activations " + bytes_text(plan.activations)) +
          line("kernels", kernels.name);
 }

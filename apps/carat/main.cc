@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   carat::add_new_command(app, chosen);
   carat::add_convert_command(app, chosen);
   carat::add_run_command(app, chosen);
+  carat::add_chat_command(app, chosen);
   carat::add_eval_command(app, chosen);
   carat::add_inspect_command(app, chosen);
   carat::add_train_command(app, chosen);

@@ -12,6 +12,7 @@
 #include "model/random_model.h"
 #include "output.h"
 #include "progress.h"
+#include "whole_number.h"
 
 namespace carat {
 namespace {
@@ -69,8 +70,9 @@ Status make_new(const NewOptions& options) {
 void add_new_command(CLI::App& app, Work& chosen) {
   const auto options = std::make_shared<NewOptions>();
   CLI::App* command = app.add_subcommand("new", "Makes a random-weight model of an exact shape");
-  command->add_option("--preset", options->preset, "The shape: opal or e2b")->required()->type_name("NAME");
+  command->add_option("--preset", options->preset, "The shape: " + preset_names())->required()->type_name("NAME");
   command->add_option("--seed", options->seed, "The same seed gives the same weights")
+      ->check(seed_number())
       ->capture_default_str()
       ->type_name("N");
   command->add_option("-o,--output", options->output, "A name that ends in .gguf for GGUF, any other for a folder")

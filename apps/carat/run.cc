@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -10,47 +11,35 @@
 
 #include "base/file_map.h"
 #include "base/memory.h"
+#include "chat.h"
 #include "commands.h"
-#include "conversation.h"
 #include "figures.h"
 #include "formats/quote.h"
+#include "generation_options.h"
 #include "interrupt.h"
 #include "model_options.h"
 #include "npy_file.h"
+#include "one_answer.h"
 #include "output.h"
 #include "session/generate.h"
-#include "stream_output.h"
-#include "text/chat.h"
+#include "session/plan.h"
 
 namespace carat {
 namespace {
 
-constexpr int64_t kTokens = 256;
+using Clock = std::chrono::steady_clock;
+
 constexpr size_t kPromptLimit = size_t{64} << 20;
 
 struct RunOptions {
-  ModelOptions model;
+  ChatFlags flags;
   std::optional<std::string> prompt;
   std::filesystem::path prompt_file;
   std::optional<std::string> token_ids;
-  std::optional<int64_t> tokens;
-  int64_t context = 0;
-  std::optional<float> temperature;
-  std::optional<int32_t> top_k;
-  std::optional<float> top_p;
-  uint64_t seed = 0;
   bool chat = false;
-  std::string system;
   bool json = false;
   std::filesystem::path logits;
 };
-
-SamplingOptions sampling_options(const RunOptions& options, const SamplingDefaults& defaults) {
-  return {.temperature = options.temperature.value_or(defaults.temperature),
-          .top_k = options.top_k.value_or(defaults.top_k),
-          .top_p = options.top_p.value_or(defaults.top_p),
-          .seed = options.seed};
-}
 
 /// Whether messages come from standard input, one after the other.
 bool is_conversation(const RunOptions& options) {
@@ -64,13 +53,19 @@ std::string without_last_newline(std::string text) {
   return text;
 }
 
-Result<std::string> prompt_text(const RunOptions& options) {
+Result<std::string> read_prompt(const RunOptions& options) {
   if (options.prompt) return *options.prompt;
   if (!options.prompt_file.empty()) {
     CARAT_TRY(std::string text, read_text_file(options.prompt_file, kPromptLimit));
     return without_last_newline(std::move(text));
   }
   return without_last_newline(std::string(std::istreambuf_iterator<char>(std::cin), {}));
+}
+
+Result<std::string> prompt_text(const RunOptions& options) {
+  CARAT_TRY(std::string text, read_prompt(options));
+  if (text.empty()) return wrong_usage("the prompt is empty: give a text with -p, with -f or on standard input");
+  return text;
 }
 
 /// "2,10,11". Whether a vocabulary has the ids is not looked at.
@@ -88,30 +83,51 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text) {
   return ids;
 }
 
-Result<std::vector<int32_t>> prompt_ids(const RunOptions& options, const Tokenizer& tokenizer,
-                                        const std::optional<ChatFormat>& format) {
+Result<std::vector<int32_t>> prompt_ids(const RunOptions& options, const Tokenizer& tokenizer) {
   if (options.token_ids) return parse_ids(*options.token_ids);
   CARAT_TRY(const std::string text, prompt_text(options));
-  if (text.empty()) return wrong_usage("the prompt is empty: give a text with -p, with -f or on standard input");
-  if (format) {
-    std::vector<ChatMessage> messages;
-    if (!options.system.empty()) messages.push_back({"system", options.system});
-    messages.push_back({"user", text});
-    return format->render(messages, true);
-  }
   std::vector<int32_t> ids = {tokenizer.bos()};
   const std::vector<int32_t> encoded = tokenizer.encode(text);
   ids.insert(ids.end(), encoded.begin(), encoded.end());
   return ids;
 }
 
-nlohmann::ordered_json to_json(const Generation& generation, const Tokenizer& tokenizer) {
-  return {{"tokens", generation.tokens},
-          {"text", tokenizer.decode(generation.tokens)},
-          {"prefill_tokens_per_s", generation.prefill_tokens_per_s()},
-          {"decode_tokens_per_s", generation.decode_tokens_per_s()},
-          {"peak_rss_bytes", peak_rss_bytes()},
-          {"stop_reason", stop_reason_name(generation.stop_reason)}};
+nlohmann::ordered_json calls_json(const std::vector<ToolCall>& calls) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const ToolCall& call : calls) list.push_back({{"name", call.name}, {"arguments", call.arguments}});
+  return list;
+}
+
+/// What is known of a model before it reads a prompt.
+struct Loaded {
+  double seconds;
+  MemoryPlan plan;
+};
+
+nlohmann::ordered_json to_json(const MemoryPlan& plan) {
+  return {{"weights", plan.weights_mapped + plan.weights_decoded},
+          {"per_layer_table", plan.per_layer_table},
+          {"keys_and_values", plan.kv_cache.total()},
+          {"activations", plan.activations},
+          {"resident", plan.resident()}};
+}
+
+nlohmann::ordered_json to_json(const Answer& answer, const Loaded& loaded, bool chat) {
+  const nlohmann::json none;
+  const Generation& generation = answer.generation;
+  nlohmann::ordered_json json = {{"tokens", generation.tokens}, {"text", answer.message.text}};
+  if (chat) {
+    json["thought"] = answer.message.thought;
+    json["tool_calls"] = calls_json(answer.message.calls);
+  }
+  json["prefill_tokens_per_s"] = generation.prefill_tokens_per_s();
+  json["decode_tokens_per_s"] = generation.decode_tokens_per_s();
+  json["load_seconds"] = loaded.seconds;
+  json["peak_rss_bytes"] = peak_rss_bytes();
+  json["planned_bytes"] = to_json(loaded.plan);
+  json["stop_reason"] = stop_reason_name(generation.stop_reason);
+  json["stop_string"] = generation.stop_string.empty() ? none : nlohmann::json(generation.stop_string);
+  return json;
 }
 
 void print_timings(const Generation& generation) {
@@ -121,26 +137,52 @@ void print_timings(const Generation& generation) {
                bytes_text(peak_rss_bytes()).c_str());
 }
 
-Status answer_prompt(const RunOptions& options, Session& session, const Tokenizer& tokenizer,
-                     std::span<const int32_t> prompt, const GenerationOptions& generation_options) {
+/// What follows a prompt that is no message of a chat.
+Result<Answer> go_on_from_prompt(const RunOptions& options, const Model& model, Session& session,
+                                 const Tokenizer& tokenizer) {
+  const GenerationFlags& flags = options.flags.generation;
+  CARAT_TRY(const std::vector<int32_t> prompt, prompt_ids(options, tokenizer));
   const std::atomic<bool>& interrupted = watch_interrupts();
-  Generation generation;
+  CARAT_TRY(StopStrings stop_strings, StopStrings::create(flags.stop));
+  Answer answer;
+  Status written = success();
+  const auto take = [&](std::string_view part) {
+    answer.message.text += part;
+    if (!options.json && written.ok()) written = write_output(part);
+    return written.ok() && !interrupted;
+  };
+  CARAT_TRY(answer.generation,
+            generate_text(session, tokenizer, prompt,
+                          {.tokens = flags.tokens.value_or(kAnswerTokens), .stop = model.vocabulary().stop},
+                          std::move(stop_strings), take));
+  if (!options.json && written.ok()) written = write_output("\n");
+  CARAT_TRY_STATUS(std::move(written));
+  return answer;
+}
+
+Result<Answer> answer(const RunOptions& options, const Model& model, Session& session, const Tokenizer& tokenizer) {
+  if (!options.chat) return go_on_from_prompt(options, model, session, tokenizer);
+  CARAT_TRY(const std::string text, prompt_text(options));
+  return answer_message(options.flags, model, session, tokenizer, text, !options.json);
+}
+
+Status answer_prompt(const RunOptions& options, const Loaded& loaded, const Model& model, Session& session,
+                     const Tokenizer& tokenizer) {
+  CARAT_TRY(const Answer answered, answer(options, model, session, tokenizer));
   if (options.json) {
-    CARAT_TRY(generation, generate(session, prompt, generation_options, [&](int32_t) { return !interrupted; }));
-    CARAT_TRY_STATUS(write_output_json(to_json(generation, tokenizer)));
+    CARAT_TRY_STATUS(write_output_json(to_json(answered, loaded, options.chat)));
   } else {
-    CARAT_TRY(generation, stream_generation(session, tokenizer, prompt, generation_options, interrupted));
-    print_timings(generation);
+    print_timings(answered.generation);
   }
-  if (generation.stop_reason == StopReason::kInterrupted) return Error{ErrorKind::kInterrupted, "interrupted"};
+  if (answered.generation.stop_reason == StopReason::kInterrupted) return Error{ErrorKind::kInterrupted, "interrupted"};
   return success();
 }
 
-Status answer_prompt_with_logits(const RunOptions& options, Session& session, const Tokenizer& tokenizer,
-                                 std::span<const int32_t> prompt, const GenerationOptions& generation_options) {
+Status answer_prompt_with_logits(const RunOptions& options, const Loaded& loaded, const Model& model, Session& session,
+                                 const Tokenizer& tokenizer) {
   CARAT_TRY(NpyFile file, NpyFile::create(options.logits, tokenizer.size()));
   session.set_logits_sink([&file](std::span<const float> logits) { return file.append(logits); });
-  const Status answered = answer_prompt(options, session, tokenizer, prompt, generation_options);
+  const Status answered = answer_prompt(options, loaded, model, session, tokenizer);
   if (!answered.ok() && answered.error().kind != ErrorKind::kInterrupted) return answered;
   CARAT_TRY_STATUS(file.finish());
   return answered;
@@ -151,32 +193,31 @@ Status check_options(const RunOptions& options, bool conversation) {
   if (conversation && !options.logits.empty()) {
     return wrong_usage("--logits needs a prompt: give one with -p, -f or --token-ids");
   }
-  if (!options.system.empty() && !options.chat && !conversation) return wrong_usage("--system needs --chat");
+  const bool chats = options.chat || conversation;
+  if (!options.flags.system.empty() && !chats) return wrong_usage("--system needs --chat");
+  if (options.flags.think && !chats) return wrong_usage("--think needs --chat");
   return success();
+}
+
+Status answer_once(const RunOptions& options) {
+  const ChatFlags& flags = options.flags;
+  const Clock::time_point start = Clock::now();
+  CARAT_TRY(const std::unique_ptr<Ops> ops, create_ops(flags.model.threads));
+  CARAT_TRY(Model model, Model::load(flags.model.model, *ops, flags.generation.batch));
+  CARAT_TRY(const Tokenizer tokenizer, Tokenizer::create(model.vocabulary()));
+  CARAT_TRY(const SessionOptions wanted, session_options(flags.generation, model.vocabulary().sampling));
+  CARAT_TRY(Session session, Session::create(model, wanted));
+  const Loaded loaded = {
+      .seconds = std::chrono::duration<double>(Clock::now() - start).count(),
+      .plan = plan_memory(model.checkpoint(), session.context(), {.type = wanted.cache_type, .batch = model.batch()})};
+  if (options.logits.empty()) return answer_prompt(options, loaded, model, session, tokenizer);
+  return answer_prompt_with_logits(options, loaded, model, session, tokenizer);
 }
 
 Status run(const RunOptions& options) {
   const bool conversation = is_conversation(options);
   CARAT_TRY_STATUS(check_options(options, conversation));
-  CARAT_TRY(const std::unique_ptr<Ops> ops, create_ops(options.model.threads));
-  CARAT_TRY(Model model, Model::load(options.model.model, *ops));
-  const Vocabulary& vocabulary = model.vocabulary();
-  CARAT_TRY(const Tokenizer tokenizer, Tokenizer::create(vocabulary));
-  CARAT_TRY(Session session, Session::create(model, {.context = options.context,
-                                                     .sampling = sampling_options(options, vocabulary.sampling)}));
-  std::optional<ChatFormat> format;
-  if (options.chat || conversation) {
-    CARAT_TRY(format, ChatFormat::create(tokenizer, vocabulary));
-  }
-  GenerationOptions generation;
-  generation.stop = format ? format->stop() : vocabulary.stop;
-  generation.tokens = options.tokens.value_or(conversation ? session.context() : kTokens);
-  if (conversation) {
-    return Conversation(session, tokenizer, *format, options.system).run(generation, watch_interrupts());
-  }
-  CARAT_TRY(const std::vector<int32_t> prompt, prompt_ids(options, tokenizer, format));
-  if (options.logits.empty()) return answer_prompt(options, session, tokenizer, prompt, generation);
-  return answer_prompt_with_logits(options, session, tokenizer, prompt, generation);
+  return conversation ? run_chat(options.flags) : answer_once(options);
 }
 
 void add_prompt_options(CLI::App& command, RunOptions& options) {
@@ -189,19 +230,11 @@ void add_prompt_options(CLI::App& command, RunOptions& options) {
   CLI::Option* chat = command.add_flag("--chat", options.chat,
                                        "Take the prompt for a user's message and answer it; without a prompt, answer "
                                        "each line of standard input");
-  command.add_option("--system", options.system, "What a chat begins with")->type_name("TEXT");
+  command.add_option("--system", options.flags.system, "What a chat begins with")->type_name("TEXT");
+  command.add_flag("--think", options.flags.think, "In a chat, let the model think before it answers");
   prompt->excludes(file)->excludes(ids);
   file->excludes(ids);
   chat->excludes(ids);
-}
-
-void add_sampling_options(CLI::App& command, RunOptions& options) {
-  command.add_option("--temp", options.temperature, "Temperature; 0 takes the most likely token")->type_name("X");
-  command.add_option("--top-k", options.top_k, "Keep the K most likely tokens; 0 keeps all")->type_name("K");
-  command.add_option("--top-p", options.top_p, "Keep the most likely tokens up to this probability")->type_name("X");
-  command.add_option("--seed", options.seed, "The same seed gives the same text")
-      ->capture_default_str()
-      ->type_name("N");
 }
 
 }  // namespace
@@ -209,25 +242,15 @@ void add_sampling_options(CLI::App& command, RunOptions& options) {
 void add_run_command(CLI::App& app, Work& chosen) {
   const auto options = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand("run", "Generates text, or chats");
-  add_model_options(*command, options->model);
+  add_model_options(*command, options->flags.model);
   add_prompt_options(*command, *options);
-  command
-      ->add_option("-n,--tokens", options->tokens,
-                   "Most tokens to generate; 256, in a chat as many as the context holds")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("N");
-  command
-      ->add_option("-c,--context", options->context,
-                   "Most positions, prompt and answers together; the model's own "
-                   "when not given")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
-  add_sampling_options(*command, *options);
+  add_generation_options(*command, options->flags.generation);
   command->add_flag("--json", options->json, "Write one JSON object instead of the text");
   command->add_option("--logits", options->logits, "Write the logits of each position fed, float32 [positions, V]")
       ->type_name("OUT.npy");
   command->footer(
       "Without a prompt it reads one from standard input; on a terminal it begins a chat.\n"
+      "-n is 256 when it is not given; in a chat as many as the context holds.\n"
       "What is not given of --temp, --top-k and --top-p is as the model's own configuration says.");
   command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
 }

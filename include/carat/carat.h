@@ -38,13 +38,28 @@ typedef struct carat_session carat_session;
 /* The codes are the exit codes of the program. */
 enum { CARAT_OK = 0, CARAT_FAILED = 1, CARAT_WRONG_USAGE = 2, CARAT_REFUSED = 3, CARAT_INTERRUPTED = 130 };
 
-/* How tokens are picked. A session opened with NULL takes the model's own defaults and seed 0. */
+/* Added to the logit of an id; minus infinity bans it. */
+typedef struct {
+  int32_t id;
+  float value;
+} carat_logit_bias;
+
+/* How tokens are picked; docs/sampling.md has the order and the ranges. A session opened with NULL takes the model's
+ * own defaults and seed 0. Zero turns off everything from min_p on. */
 typedef struct {
   int64_t context;   /* most positions; 0: the model's own */
   float temperature; /* 0 picks the most likely token */
   int32_t top_k;     /* 0 keeps all tokens */
   float top_p;       /* 1 keeps all tokens */
   uint64_t seed;
+  float min_p;
+  float repetition_penalty; /* 1 or 0: off */
+  float presence_penalty;
+  float frequency_penalty;
+  int32_t penalty_window;             /* the penalties look at that many of the last ids; 0: 64, -1: all */
+  const carat_logit_bias* logit_bias; /* read when the session is opened */
+  int64_t logit_bias_count;
+  const char* cache_type; /* how keys and values are kept: "f32", "f16", "q8_0", "q4_0"; NULL: "f32" */
 } carat_session_options;
 
 /* Opens a GGUF file or a HuggingFace folder. `threads` of 0 takes all cores. */
@@ -70,6 +85,13 @@ int32_t carat_session_prefill(carat_session* session, const int32_t* ids, int64_
 
 /* Picks the next id and appends it. */
 int32_t carat_session_next(carat_session* session, int32_t* id, char** error);
+
+/* How many ids the session has seen; one that carat_session_next gave last is not among them yet. */
+int64_t carat_session_position(const carat_session* session);
+
+/* Forgets what the session has seen from `position` on, and the id that carat_session_next gave last. Wrong usage: a
+ * position that it has not reached. */
+int32_t carat_session_rewind(carat_session* session, int64_t position, char** error);
 
 void carat_string_free(char* text);
 

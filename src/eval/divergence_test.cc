@@ -16,11 +16,11 @@ class DivergenceTest : public ::testing::Test {
   std::vector<int32_t> text(size_t count) const { return random_ids(model_.config().vocabulary, 9, count, 1); }
 
   Ops ops_{*all_kernels().front(), 1};
-  Model model_ = Model::load(golden_model("sharing").folder, ops_).value();
+  Model model_ = Model::load(golden_model("e2b_bf16").folder, ops_).value();
 };
 
 TEST_F(DivergenceTest, OfAModelFromItselfIsZero) {
-  Model same = Model::load(golden_model("sharing").folder, ops_).value();
+  Model same = Model::load(golden_model("e2b_bf16").folder, ops_).value();
   const Result<Divergence> found = measure_divergence(model_, same, text(150), {.positions = 40}, keep_going);
   ASSERT_TRUE(found.ok()) << found.error().message;
   EXPECT_EQ(found->model.tokens, 150);
@@ -31,7 +31,7 @@ TEST_F(DivergenceTest, OfAModelFromItselfIsZero) {
 }
 
 TEST_F(DivergenceTest, OfAnotherModelIsPositiveAndKeepsSidesApart) {
-  Model other = Model::load(golden_model("grouped").folder, ops_).value();
+  Model other = Model::load(golden_model("e4b_f16").folder, ops_).value();
   const std::vector<int32_t> ids = text(60);
   const Divergence there = measure_divergence(model_, other, ids, {.positions = 40}, keep_going).value();
   const Divergence back = measure_divergence(other, model_, ids, {.positions = 40}, keep_going).value();
@@ -42,6 +42,22 @@ TEST_F(DivergenceTest, OfAnotherModelIsPositiveAndKeepsSidesApart) {
   EXPECT_EQ(there.top1_agreement, back.top1_agreement);
   EXPECT_EQ(there.model.perplexity, back.reference.perplexity);
   EXPECT_EQ(there.model.perplexity, measure_perplexity(model_, ids, {.positions = 40}, keep_going)->perplexity);
+}
+
+TEST_F(DivergenceTest, RoundsTheKeysAndValuesOfTheModelAlone) {
+  Model same = Model::load(golden_model("e2b_bf16").folder, ops_, 7).value();
+  const Divergence exact = measure_divergence(model_, same, text(60), {.positions = 40}, keep_going).value();
+  const WindowOptions rounded = {.positions = 40, .cache_type = DType::kF16};
+  const Divergence found = measure_divergence(model_, same, text(60), rounded, keep_going).value();
+  EXPECT_EQ(exact.mean_kld, 0.0);
+  EXPECT_GT(found.mean_kld, 0.0);
+  EXPECT_LT(found.mean_kld, 1e-4);
+  EXPECT_EQ(found.reference.perplexity, exact.reference.perplexity);
+}
+
+TEST_F(DivergenceTest, RefusesACacheTypeThatDoesNotFitTheHeads) {
+  const WindowOptions options = {.positions = 40, .cache_type = DType::kQ8_0};
+  EXPECT_EQ(measure_perplexity(model_, text(60), options, keep_going).error().kind, ErrorKind::kUsage);
 }
 
 TEST(SameVocabularyTest, AcceptsEqualPieces) {

@@ -26,7 +26,7 @@ TEST(PerplexityTest, OfAModelThatKnowsNothingIsItsVocabulary) {
   // A final norm of zeros makes all logits equal.
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "knows-nothing";
   const Status written =
-      write_edited(golden_model("sharing").folder, folder, [](const std::string& name, auto& values) {
+      write_edited(golden_model("e2b_bf16").folder, folder, [](const std::string& name, auto& values) {
         if (name == "model.norm.weight") std::fill(values.begin(), values.end(), 0.0f);
       });
   ASSERT_TRUE(written.ok()) << written.error().message;
@@ -41,7 +41,7 @@ TEST(PerplexityTest, OfAModelThatKnowsNothingIsItsVocabulary) {
 }
 
 TEST(PerplexityTest, IsThatOfTheGoldenLogits) {
-  const GoldenModel golden = golden_model("grouped");
+  const GoldenModel golden = golden_model("e4b_f16");
   Ops ops(*all_kernels().front(), 1);
   Model model = Model::load(golden.folder, ops).value();
   const GoldenPrompt& prompt = golden.prompts.front();

@@ -9,9 +9,10 @@ namespace {
 /// Windows of several models run side by side, each on its own cache.
 class SideBySide {
  public:
-  SideBySide(std::span<Model* const> models, int64_t positions) : models_(models), rows_(positions) {
-    for (Model* model : models) {
-      caches_.emplace_back(model->config(), positions);
+  SideBySide(std::span<Model* const> models, int64_t positions, DType cache_type) : models_(models), rows_(positions) {
+    for (const Model* model : models) {
+      const DType type = caches_.empty() ? cache_type : DType::kF32;
+      caches_.emplace_back(model->config(), positions, CacheOptions{.type = type, .batch = model->batch()});
       rows_ = std::min(rows_, model->logit_rows());
     }
     logits_.resize(models.size());
@@ -74,7 +75,8 @@ Status visit_predictions(std::span<Model* const> models, std::span<const int32_t
                          const EvalProgress& progress, const PredictionVisitor& visit) {
   CARAT_TRY_STATUS(check_text(models, ids));
   CARAT_TRY(const int64_t positions, window_positions(models, options));
-  SideBySide side_by_side(models, positions);
+  CARAT_TRY_STATUS(check_cache_type(options.cache_type, models.front()->config()));
+  SideBySide side_by_side(models, positions, options.cache_type);
   const auto predicted_per_window = static_cast<size_t>(positions - 1);
   std::vector<int32_t> window;
 

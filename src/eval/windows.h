@@ -14,7 +14,8 @@ namespace carat {
 /// positions - 1 ids of the text. Every id of the text is predicted exactly once, from those before it in its
 /// window. The last window may be shorter.
 struct WindowOptions {
-  int64_t positions = 512;  ///< at least 2; no more than the model's context is used
+  int64_t positions = 512;         ///< at least 2; no more than the model's context is used
+  DType cache_type = DType::kF32;  ///< how the first model keeps keys and values; any other keeps them in float32
 };
 
 /// Called after every piece; returns whether to go on.
@@ -25,7 +26,8 @@ using PredictionVisitor = std::function<void(int32_t target, std::span<const std
 
 /// Runs `models` (of the same vocabulary) side by side over the windows of `ids` (without BOS) and visits every
 /// prediction in order. Only a piece of a window's logits is in memory at a time. Fails when `ids` is empty or
-/// holds ids outside the vocabulary, when a model has no BOS, when logits are not finite, when stopped.
+/// holds ids outside the vocabulary, when a model has no BOS, when
+/// the cache type does not fit, when logits are not finite, when stopped.
 Status visit_predictions(std::span<Model* const> models, std::span<const int32_t> ids, const WindowOptions& options,
                          const EvalProgress& progress, const PredictionVisitor& visit);
 

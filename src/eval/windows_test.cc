@@ -17,7 +17,7 @@ class WindowsTest : public ::testing::Test {
   static void ignore(int32_t, std::span<const std::span<const float>>) {}
 
   Ops ops_{*all_kernels().front(), 1};
-  Model model_ = Model::load(golden_model("sharing").folder, ops_).value();
+  Model model_ = Model::load(golden_model("e2b_bf16").folder, ops_).value();
   Model* const models_[1] = {&model_};
 };
 

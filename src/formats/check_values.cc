@@ -1,35 +1,74 @@
 #include "formats/check_values.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <initializer_list>
 #include <string>
 
 #include "formats/quote.h"
+#include "tensor/block.h"
+#include "tensor/super_block.h"
 
 namespace carat {
 namespace {
 
-/// First block whose leading value of type `T` has all bits of `exponent` set, as infinities and NaNs have.
+/// First block whose value of type `T` at `offset` has all bits of `exponent` set, as infinities and NaNs have.
 template <typename T>
-size_t first_not_finite(Bytes bytes, size_t stride, T exponent) {
+size_t first_not_finite(Bytes bytes, size_t stride, size_t offset, T exponent) {
   const size_t blocks = bytes.size() / stride;
   for (size_t block = 0; block < blocks; ++block) {
     T bits;
-    std::memcpy(&bits, bytes.data() + block * stride, sizeof bits);
+    std::memcpy(&bits, bytes.data() + block * stride + offset, sizeof bits);
     if ((bits & exponent) == exponent) return block;
   }
   return blocks;
 }
 
-size_t first_bad_block(DType dtype, Bytes bytes) {
+constexpr uint16_t kF16Exponent = 0x7c00;
+
+/// First block of which one of the binary16 numbers at these offsets is not finite.
+size_t first_bad_scale(DType dtype, Bytes bytes, std::initializer_list<size_t> offsets) {
   const auto stride = static_cast<size_t>(block_bytes(dtype));
+  size_t first = bytes.size() / stride;
+  for (const size_t offset : offsets) {
+    first = std::min(first, first_not_finite(bytes, stride, offset, kF16Exponent));
+  }
+  return first;
+}
+
+size_t first_bad_block(DType dtype, Bytes bytes) {
   switch (dtype) {
     case DType::kF32:
-      return first_not_finite<uint32_t>(bytes, stride, 0x7f800000u);
+      return first_not_finite<uint32_t>(bytes, sizeof(uint32_t), 0, 0x7f800000u);
     case DType::kBF16:
-      return first_not_finite<uint16_t>(bytes, stride, 0x7f80u);
+      return first_not_finite<uint16_t>(bytes, sizeof(uint16_t), 0, 0x7f80u);
     case DType::kF16:
+      return first_not_finite(bytes, sizeof(uint16_t), 0, kF16Exponent);
     case DType::kQ4_0:
-      return first_not_finite<uint16_t>(bytes, stride, 0x7c00u);  // a block begins with its scale
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ4_0, scale)});
+    case DType::kQ4_1:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ4_1, scale), offsetof(BlockQ4_1, minimum)});
+    case DType::kQ5_0:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ5_0, scale)});
+    case DType::kQ5_1:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ5_1, scale), offsetof(BlockQ5_1, minimum)});
+    case DType::kQ8_0:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ8_0, scale)});
+    case DType::kQ2_K:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ2_K, scale), offsetof(BlockQ2_K, minimum_scale)});
+    case DType::kQ3_K:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ3_K, scale)});
+    case DType::kQ4_K:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ4_K, scale), offsetof(BlockQ4_K, minimum_scale)});
+    case DType::kQ5_K:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ5_K, scale), offsetof(BlockQ5_K, minimum_scale)});
+    case DType::kQ6_K:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ6_K, scale)});
+    case DType::kTQ2_0:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockTQ2_0, scale)});
+    case DType::kQ2_0:
+      return first_bad_scale(dtype, bytes, {offsetof(BlockQ2_0, scale)});
   }
   __builtin_unreachable();
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -15,7 +17,7 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 Status check(DType dtype, const std::vector<std::byte>& stored) {
   const int64_t elements = static_cast<int64_t>(stored.size()) / block_bytes(dtype) * block_elements(dtype);
-  return check_values({"model.x.weight", {dtype, {elements / 32, 32}, stored}}, "some.gguf");
+  return check_values({"model.x.weight", {dtype, {1, elements}, stored}}, "some.gguf");
 }
 
 std::vector<std::byte> stored_values(DType dtype) {
@@ -54,6 +56,25 @@ TEST(CheckValues, RefusesHalfPrecisionInfinities) {
   auto bf16 = stored_values(DType::kBF16);
   put<uint16_t>(bf16, 10, 0x7f81);
   EXPECT_FALSE(check(DType::kBF16, bf16).ok());
+}
+
+/// Wherever an infinity in a block makes a decoded value infinite, and nowhere else, the check sees it.
+TEST(CheckValues, LooksAtEveryScaleOfEveryBlockType) {
+  for (int type = static_cast<int>(DType::kQ4_0); type < kDTypes; ++type) {
+    const auto dtype = static_cast<DType>(type);
+    const auto bytes = static_cast<size_t>(block_bytes(dtype));
+    std::vector<float> values(2 * static_cast<size_t>(block_elements(dtype)));
+    bool found = false;
+    for (size_t offset = 0; offset + 1 < bytes; offset += 2) {
+      std::vector<std::byte> stored(2 * bytes, std::byte{1});
+      put<uint16_t>(stored, bytes + offset, 0x7c00);
+      decode(dtype, stored, values);
+      const bool finite = std::ranges::all_of(values, [](float value) { return std::isfinite(value); });
+      EXPECT_EQ(check(dtype, stored).ok(), finite) << dtype_name(dtype) << " at byte " << offset;
+      found = found || !finite;
+    }
+    EXPECT_TRUE(found) << dtype_name(dtype);
+  }
 }
 
 TEST(CheckValues, RefusesScalesOfBlocks) {

@@ -7,11 +7,17 @@
 #include "formats/gguf_gemma4.h"
 #include "formats/names.h"
 #include "formats/quote.h"
+#include "lattice/scheme.h"
 
 namespace carat {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
+constexpr std::string_view kGateAndUp = "experts.gate_up_proj";
+constexpr std::string_view kGate = "experts.gate_proj";
+constexpr std::string_view kUp = "experts.up_proj";
 
 std::string layer_name(int64_t layer, std::string_view name) {
   return "model.layers." + std::to_string(layer) + "." + std::string(name);
@@ -29,7 +35,7 @@ void add_attention(const ModelConfig& config, int64_t index, std::vector<TensorS
   add("self_attn.q_norm.weight", {layer.head_width});
   if (config.owns_kv(static_cast<size_t>(index))) {
     add("self_attn.k_proj.weight", {kv_width, config.hidden});
-    add("self_attn.v_proj.weight", {kv_width, config.hidden});
+    if (!layer.value_is_key) add("self_attn.v_proj.weight", {kv_width, config.hidden});
     add("self_attn.k_norm.weight", {layer.head_width});
   }
   add("self_attn.o_proj.weight", {config.hidden, q_width});
@@ -45,6 +51,16 @@ void add_feed_forward(const ModelConfig& config, int64_t index, std::vector<Tens
   add("mlp.gate_proj.weight", {width, config.hidden});
   add("mlp.up_proj.weight", {width, config.hidden});
   add("mlp.down_proj.weight", {config.hidden, width});
+  if (config.experts != 0) {
+    add("post_feedforward_layernorm_1.weight", {config.hidden});
+    add("router.proj.weight", {config.experts, config.hidden});
+    add("router.scale", {config.hidden});
+    add("router.per_expert_scale", {config.experts});
+    add("pre_feedforward_layernorm_2.weight", {config.hidden});
+    add(kGateAndUp, {config.experts, 2 * config.expert_width, config.hidden});
+    add("experts.down_proj", {config.experts, config.hidden, config.expert_width});
+    add("post_feedforward_layernorm_2.weight", {config.hidden});
+  }
   add("post_feedforward_layernorm.weight", {config.hidden});
   if (config.per_layer_width != 0) {
     add("per_layer_input_gate.weight", {config.per_layer_width, config.hidden});
@@ -54,10 +70,31 @@ void add_feed_forward(const ModelConfig& config, int64_t index, std::vector<Tens
   add("layer_scalar", {1});
 }
 
-/// The name that the container itself uses, for messages.
-std::string shown_name(Container container, const std::string& name) {
-  const auto gguf = container == Container::kGguf ? gguf_name_from_hf(name) : std::nullopt;
-  return printable(gguf.value_or(name));
+using FoundTensors = std::unordered_map<std::string_view, const TensorView*>;
+
+/// `merged` itself, or the two halves of a layer's gate_up_proj where the file has those instead.
+std::vector<TensorSpec> gate_and_up_as_found(const TensorSpec& merged, const FoundTensors& found) {
+  const std::string prefix = merged.name.substr(0, merged.name.size() - kGateAndUp.size());
+  Shape half = merged.shape;
+  half[1] /= 2;
+  std::vector<TensorSpec> apart = {{prefix + std::string(kGate), DType::kF32, half},
+                                   {prefix + std::string(kUp), DType::kF32, half}};
+  const bool has_half = found.contains(apart[0].name) || found.contains(apart[1].name);
+  if (has_half && !found.contains(merged.name)) return apart;
+  return {merged};
+}
+
+/// `expected_tensors` in the form in which the file holds the experts.
+std::vector<TensorSpec> expected_as_found(const ModelConfig& config, const FoundTensors& found) {
+  std::vector<TensorSpec> expected;
+  for (TensorSpec& spec : expected_tensors(config)) {
+    if (spec.name.ends_with(kGateAndUp)) {
+      for (TensorSpec& part : gate_and_up_as_found(spec, found)) expected.push_back(std::move(part));
+    } else {
+      expected.push_back(std::move(spec));
+    }
+  }
+  return expected;
 }
 
 std::string described(DType dtype, const Shape& shape) {
@@ -69,8 +106,12 @@ Status check_tensor(Container container, const TensorSpec& expected, const Tenso
   const bool vector_type = container == Container::kGguf && expected.shape.size() == 1;
   if (found.shape == expected.shape && (!vector_type || found.dtype == DType::kF32)) return success();
   const DType wanted = vector_type ? DType::kF32 : found.dtype;
-  return refused(shown_name(container, expected.name) + ": expected " + described(wanted, expected.shape) + ", found " +
-                 described(found.dtype, found.shape) + "; the file is damaged or was made for another model");
+  const bool other_vocabulary = expected.name == kEmbedding && found.columns() == expected.shape.back();
+  return refused(name_in(container, expected.name) + ": expected " + described(wanted, expected.shape) + ", found " +
+                 described(found.dtype, found.shape) +
+                 (other_vocabulary ? "; the vocabulary of " + std::to_string(expected.shape.front()) +
+                                         " pieces is not that of the model"
+                                   : "; the file is damaged or was made for another model"));
 }
 
 bool may_be_left_out(const ModelConfig& config, const std::string& name) {
@@ -84,6 +125,25 @@ bool may_be_left_out(const ModelConfig& config, const std::string& name) {
   return false;
 }
 
+/// Why a file may not have the tensor `name` beside those of `taken`.
+std::string why_unexpected(const std::string& name, const std::unordered_map<std::string, size_t>& taken) {
+  for (const std::string_view half : {kGate, kUp}) {
+    if (!name.ends_with(half)) continue;
+    const std::string merged = name.substr(0, name.size() - half.size()) + std::string(kGateAndUp);
+    if (taken.contains(merged))
+      return "is there beside the tensor that holds gates and ups together; expected one form";
+  }
+  return "the model's configuration has no such tensor; the file is of another model or in a form that is not "
+         "supported";
+}
+
+/// Whether a tensor is stored as one that lies on the lattice of `scheme` would be.
+bool agrees(const Scheme& scheme, Container container, const NamedTensor& tensor) {
+  const auto& [name, view] = tensor;
+  if (view.shape.size() < 2 || (container == Container::kSafetensors && view.dtype == DType::kF32)) return true;
+  return view.dtype == storable(container, scheme.lattice_of(name), name, view.shape);
+}
+
 }  // namespace
 
 std::string_view container_name(Container container) { return container == Container::kGguf ? "gguf" : "safetensors"; }
@@ -92,14 +152,19 @@ Container container_of_path(const fs::path& target) {
   return target.extension() == ".gguf" ? Container::kGguf : Container::kSafetensors;
 }
 
-DType storable(Container container, DType lattice, const Shape& shape) {
-  if (container == Container::kGguf) return shape.size() == 1 ? DType::kF32 : lattice;
+DType storable(Container container, DType lattice, std::string_view name, const Shape& shape) {
+  if (container == Container::kGguf) return shape.size() == 1 || is_router(name) ? DType::kF32 : lattice;
   return block_elements(lattice) == 1 ? lattice : DType::kF32;
+}
+
+std::string name_in(Container container, const std::string& name) {
+  const auto gguf = container == Container::kGguf ? gguf_name_from_hf(name) : std::nullopt;
+  return gguf.value_or(name);
 }
 
 std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
   std::vector<TensorSpec> tensors;
-  tensors.push_back({"model.embed_tokens.weight", DType::kF32, {config.vocabulary, config.hidden}});
+  tensors.push_back({std::string(kEmbedding), DType::kF32, {config.vocabulary, config.hidden}});
   if (config.per_layer_width != 0) {
     const int64_t packed = config.layer_count() * config.per_layer_width;
     tensors.push_back({"model.embed_tokens_per_layer.weight", DType::kF32, {config.vocabulary, packed}});
@@ -120,17 +185,17 @@ Status Checkpoint::take(CheckpointContent content, const std::string& source) {
                    " vocabulary entries, its tokenizer " + std::to_string(content.vocabulary.size()) +
                    " pieces; the files are of different models");
   }
-  std::unordered_map<std::string_view, const TensorView*> found;
+  FoundTensors found;
   for (const NamedTensor& tensor : content.tensors) {
     if (!found.emplace(tensor.name, &tensor.view).second) {
       return refused(source + ": " + printable(tensor.name) + ": is there twice");
     }
   }
-  for (TensorSpec& expected : expected_tensors(content.config)) {
+  for (TensorSpec& expected : expected_as_found(content.config, found)) {
     const auto entry = found.find(expected.name);
     if (entry == found.end()) {
       if (expected.name.ends_with(".layer_scalar")) continue;
-      return refused(source + ": " + shown_name(container_, expected.name) + ": is missing; expected " +
+      return refused(source + ": " + name_in(container_, expected.name) + ": is missing; expected " +
                      shape_text(expected.shape) + "; the file is incomplete or was made for another model");
     }
     if (auto checked = check_tensor(container_, expected, *entry->second); !checked.ok()) {
@@ -141,11 +206,15 @@ Status Checkpoint::take(CheckpointContent content, const std::string& source) {
   }
   for (const NamedTensor& tensor : content.tensors) {
     if (index_.contains(tensor.name) || may_be_left_out(content.config, tensor.name)) continue;
-    return refused(source + ": " + shown_name(container_, tensor.name) +
-                   ": the model's configuration has no such tensor; the file is " +
-                   "of another model or in a form that is not supported");
+    return refused(source + ": " + printable(name_in(container_, tensor.name)) + ": " +
+                   why_unexpected(tensor.name, index_));
   }
   config_ = std::move(content.config);
+  if (const Scheme* scheme = built_in_scheme(config_.scheme)) {
+    const bool agreed =
+        std::ranges::all_of(tensors_, [&](const NamedTensor& tensor) { return agrees(*scheme, container_, tensor); });
+    if (!agreed) config_.scheme.clear();
+  }
   vocabulary_ = std::move(content.vocabulary);
   storage_ = std::move(content.storage);
   return success();
@@ -174,7 +243,8 @@ Result<uint64_t> write_checkpoint(const fs::path& target, const ModelConfig& con
                                   const std::vector<TensorSpec>& tensors, const TensorProducer& producer) {
   const Container container = container_of_path(target);
   for (const TensorSpec& tensor : tensors) {
-    CARAT_CHECK(storable(container, tensor.dtype, tensor.shape) == tensor.dtype, "a type that the container can hold");
+    CARAT_CHECK(storable(container, tensor.dtype, tensor.name, tensor.shape) == tensor.dtype,
+                "a type that the container can hold");
     if (tensor_bytes(tensor.dtype, tensor.shape)) continue;
     return refused(target.string() + ": " + tensor.name + ": rows of " + std::to_string(tensor.shape.back()) +
                    " values cannot be stored as " + std::string(dtype_name(tensor.dtype)) +

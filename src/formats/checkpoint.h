@@ -34,9 +34,14 @@ class Checkpoint {
   /// supported; reads no tensor data, and allocates nothing in proportion to a size that a file only claims.
   ///
   /// Every tensor of the model is there with its shape, in the order of `expected_tensors`; only a `layer_scalar`
-  /// may be missing, and counts as 1. Left out are other parts of a composite model (vision, audio), the copy of
+  /// may be missing, and counts as 1, and the experts' `gate_up_proj` [E, 2 Fe, D] of a layer may be two tensors,
+  /// `gate_proj` and `up_proj` [E, Fe, D]. Left out are other parts of a composite model (vision, audio), the copy of
   /// a tied head, and keys and values of layers that share those of another. Any other tensor of a layer is
   /// refused: the configuration does not describe that model. The values are not looked at (`check_values`).
+  ///
+  /// A recorded scheme that the types of the matrices contradict does not count, for another program has rounded them
+  /// since: a built-in one whose lattice a matrix would be stored in another type for, see `storable`. In a folder F32
+  /// contradicts nothing.
   static Result<Checkpoint> open(const std::filesystem::path& path);
 
   /// What was opened, for messages.
@@ -63,7 +68,8 @@ class Checkpoint {
 };
 
 /// The tensors that a model of this shape has, in the order in which we write them, with `dtype` F32.
-/// Layers that share keys and values have no k_proj, v_proj and k_norm; a tied head has no tensor.
+/// Layers that share keys and values have no k_proj, v_proj and k_norm, those that use keys as values no v_proj; a tied
+/// head has no tensor. Gate and up projections of all experts are one tensor, the rows of an expert's gate first.
 std::vector<TensorSpec> expected_tensors(const ModelConfig& config);
 
 /// Writes a checkpoint, streaming: no tensor is ever whole in memory here. `target` ending in ".gguf" makes a
@@ -80,8 +86,12 @@ Result<uint64_t> write_checkpoint(const std::filesystem::path& target, const Mod
 
 Container container_of_path(const std::filesystem::path& target);
 
-/// The type in which a container stores values of this lattice without moving them: in safetensors a block type
-/// becomes F32, in GGUF everything with one dimension is F32; the rest stays.
-DType storable(Container container, DType lattice, const Shape& shape);
+/// The type in which a container stores the values of tensor `name`, which lie on this lattice, without moving them: in
+/// safetensors a block type becomes F32, in GGUF routers of experts and everything with one dimension are F32, as
+/// llama.cpp has them; the rest stays.
+DType storable(Container container, DType lattice, std::string_view name, const Shape& shape);
+
+/// What `container` calls the tensor that has this name inside Carat, for messages.
+std::string name_in(Container container, const std::string& name);
 
 }  // namespace carat

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -29,12 +30,14 @@ void expect_refused(const fs::path& path, const std::string& message) {
   EXPECT_NE(checkpoint.error().message.find(message), std::string::npos) << checkpoint.error().message;
 }
 
-/// Writes a checkpoint again, tensor for tensor as it is stored.
+/// Writes a checkpoint again, on the lattices of the scheme that it records.
 void copy_checkpoint(const fs::path& from, const fs::path& to) {
   const Checkpoint input = Checkpoint::open(from).value();
+  const Scheme* scheme = built_in_scheme(input.config().scheme);
+  ASSERT_NE(scheme, nullptr);
   std::vector<TensorSpec> tensors;
   for (const auto& [name, view] : input.tensors()) {
-    tensors.push_back({name, storable(container_of_path(to), view.dtype, view.shape), view.shape});
+    tensors.push_back({name, storable(container_of_path(to), scheme->lattice_of(name), name, view.shape), view.shape});
   }
   const auto produce = [&](const TensorSpec& spec, const ByteSink& sink) -> Status {
     const std::vector<float> values = decode_tensor(*input.find(spec.name));
@@ -55,8 +58,8 @@ void expect_same_folders(const fs::path& a, const fs::path& b) {
 /// Rewrites the tensors of a tiny model before they are written.
 using SpecEdit = std::function<void(std::vector<TensorSpec>&)>;
 
-void write_specs(const fs::path& path, const SpecEdit& edit) {
-  const TinyModel model;
+void write_specs(const fs::path& path, const SpecEdit& edit, const TinyShape& shape = {}) {
+  const TinyModel model(shape);
   std::vector<TensorSpec> tensors = expected_tensors(model.config);
   edit(tensors);
   const auto produce = [](const TensorSpec& spec, const ByteSink& sink) {
@@ -102,9 +105,11 @@ TEST(Checkpoint, GivesBackWhatWasWritten) {
 }
 
 TEST(Checkpoint, RoundTripThroughGgufChangesNoByteOfTheFolder) {
-  const TinyShape shapes[] = {
-      {}, {.pattern = "SF", .shared = 0, .per_layer_width = 0}, {.pattern = "FSSF", .shared = 1, .double_wide = false}};
-  for (uint32_t seed = 0; seed < 3; ++seed) {
+  const TinyShape shapes[] = {{},
+                              {.pattern = "SF", .shared = 0, .per_layer_width = 0},
+                              {.pattern = "FSSF", .shared = 1, .double_wide = false},
+                              {.pattern = "SF", .shared = 0, .value_is_key = true, .full_kv_heads = 1, .experts = 8}};
+  for (uint32_t seed = 0; seed < 4; ++seed) {
     const TemporaryFolder folder;
     const TinyModel model(shapes[seed], seed);
     for (const char* scheme : {"f32", "q4_0"}) {
@@ -134,8 +139,8 @@ TEST(Checkpoint, KeepsTheRotaryFractionThroughGguf) {
 
 TEST(Checkpoint, OpensTheBundledModels) {
   const fs::path root = CARAT_SOURCE_DIR;
-  for (const char* name : {"sharing", "grouped", "plain"}) {
-    const auto checkpoint = Checkpoint::open(root / "tests/golden/transformers" / name);
+  for (const fs::path& folder : fs::directory_iterator(root / "tests/golden/transformers")) {
+    const auto checkpoint = Checkpoint::open(folder);
     ASSERT_TRUE(checkpoint.ok()) << checkpoint.error().message;
   }
 }
@@ -227,12 +232,134 @@ TEST(Checkpoint, LeavesOutKeysAndValuesThatNobodyReads) {
   }
 }
 
+TEST(Checkpoint, ReadsTheTextOfACompositeFolder) {
+  const TemporaryFolder folder;
+  write_specs(folder / "m", [](std::vector<TensorSpec>& tensors) {
+    for (TensorSpec& spec : tensors) spec.name.insert(std::string("model.").size(), "language_model.");
+    for (const char* part :
+         {"vision_tower.x", "audio_tower.y", "embed_vision.z", "embed_audio.z", "vision_embedder.x"}) {
+      tensors.push_back({std::string("model.") + part, DType::kF16, {3}});
+    }
+  });
+  const json text = json::parse(read(folder / "m/config.json"));
+  write(folder / "m/config.json", json({{"model_type", "gemma4"}, {"text_config", text}}).dump());
+  const Checkpoint checkpoint = Checkpoint::open(folder / "m").value();
+  EXPECT_EQ(checkpoint.tensors().size(), expected_tensors(checkpoint.config()).size());
+  EXPECT_EQ(checkpoint.find("model.vision_tower.x"), nullptr);
+}
+
+/// Puts a tensor of 6 bytes at the end of a .safetensors file.
+void append_tensor(const fs::path& path, const std::string& name, const std::string& dtype) {
+  const std::string bytes = read(path);
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof length);
+  json header = json::parse(bytes.substr(sizeof length, length));
+  const std::string data = bytes.substr(sizeof length + length);
+  header[name] = {{"dtype", dtype}, {"shape", {6}}, {"data_offsets", {data.size(), data.size() + 6}}};
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  length = text.size();
+  write(path, std::string(reinterpret_cast<const char*>(&length), sizeof length) + text + data + "123456");
+}
+
+TEST(Checkpoint, TowersMayHaveTypesThatNobodyReads) {
+  for (const char* dtype : {"I8", "U8", "BOOL", "I64", "F8_E4M3", "F4"}) {
+    const TemporaryFolder folder;
+    write_specs(folder / "m", [](auto&) {});
+    append_tensor(folder / "m/model.safetensors", "model.vision_tower.layers.0.weight", dtype);
+    append_tensor(folder / "m/model.safetensors", "model.audio_tower.scale", "BOOL");
+    EXPECT_TRUE(Checkpoint::open(folder / "m").ok()) << dtype;
+    append_tensor(folder / "m/model.safetensors", "model.language_model.layers.1.scale", dtype);
+    expect_refused(folder / "m", "model.language_model.layers.1.scale: type \"" + std::string(dtype) + "\"");
+  }
+}
+
+TEST(Checkpoint, ShardsMayHoldTowersOfTypesThatNobodyReads) {
+  const TemporaryFolder folder;
+  write_specs(folder / "m", [](auto&) {});
+  append_tensor(folder / "m/model.safetensors", "model.vision_tower.x", "I8");
+  fs::rename(folder / "m/model.safetensors", folder / "m/a.safetensors");
+  json index = {{"weight_map", {{"model.vision_tower.x", "a.safetensors"}}}};
+  for (const TensorSpec& spec : expected_tensors(TinyModel().config)) index["weight_map"][spec.name] = "a.safetensors";
+  write(folder / "m/model.safetensors.index.json", index.dump());
+  EXPECT_TRUE(Checkpoint::open(folder / "m").ok());
+}
+
 TEST(Checkpoint, LeavesOutACopyOfATiedHead) {
   const TemporaryFolder folder;
   write_specs(folder / "m", with({"lm_head.weight", DType::kF32, {270, 64}}));
   EXPECT_EQ(Checkpoint::open(folder / "m").value().find("lm_head.weight"), nullptr);
   write_specs(folder / "m.gguf", with({"lm_head.weight", DType::kF32, {270, 64}}));
   expect_refused(folder / "m.gguf", "output.weight: a head apart from the embedding");
+}
+
+const TinyShape kExperts = {.pattern = "SF",
+                            .shared = 0,
+                            .per_layer_width = 0,
+                            .value_is_key = true,
+                            .full_kv_heads = 1,
+                            .experts = 8,
+                            .expert_width = 96};
+
+/// Writes the gates and ups of the experts of layer 1 as two tensors.
+void write_apart(const fs::path& path) {
+  const std::string layer = "model.layers.1.experts.";
+  write_specs(
+      path,
+      [&](std::vector<TensorSpec>& tensors) {
+        without(layer + "gate_up_proj")(tensors);
+        tensors.push_back({layer + "gate_proj", DType::kF32, {8, 96, 64}});
+        tensors.push_back({layer + "up_proj", DType::kF32, {8, 96, 64}});
+      },
+      kExperts);
+}
+
+TEST(Checkpoint, ExpertsMayHaveGatesAndUpsApart) {
+  const TemporaryFolder folder;
+  for (const char* name : {"m.gguf", "m"}) {
+    write_apart(folder / name);
+    const Checkpoint checkpoint = Checkpoint::open(folder / name).value();
+    EXPECT_NE(checkpoint.find("model.layers.0.experts.gate_up_proj"), nullptr);
+    EXPECT_EQ(checkpoint.find("model.layers.1.experts.gate_up_proj"), nullptr);
+    EXPECT_EQ(checkpoint.find("model.layers.1.experts.gate_proj")->shape, (Shape{8, 96, 64}));
+    EXPECT_EQ(checkpoint.find("model.layers.1.experts.up_proj")->shape, (Shape{8, 96, 64}));
+  }
+}
+
+TEST(Checkpoint, RefusesExpertsThatAreMissingOrThereTwice) {
+  const TemporaryFolder folder;
+  const std::string names = "model.layers.1.experts.";
+  const auto expect_edit_refused = [&](const SpecEdit& edit, const std::string& message) {
+    write_specs(folder / "m.gguf", edit, kExperts);
+    expect_refused(folder / "m.gguf", message);
+  };
+  expect_edit_refused(without(names + "gate_up_proj"), "blk.1.ffn_gate_up_exps.weight: is missing");
+  expect_edit_refused(without(names + "down_proj"), "blk.1.ffn_down_exps.weight: is missing; expected [8, 64, 96]");
+  expect_edit_refused(without("model.layers.1.router.scale"), "blk.1.ffn_gate_inp.scale: is missing");
+  expect_edit_refused(with({names + "gate_up_proj", DType::kF32, {7, 192, 64}}),
+                      "blk.1.ffn_gate_up_exps.weight: expected [8, 192, 64] F32, found [7, 192, 64] F32");
+  expect_edit_refused(with({names + "gate_proj", DType::kF32, {8, 96, 64}}),
+                      "blk.1.ffn_gate_exps.weight: is there beside the tensor that holds gates and ups together");
+  expect_edit_refused(
+      [&](std::vector<TensorSpec>& tensors) {
+        without(names + "gate_up_proj")(tensors);
+        tensors.push_back({names + "up_proj", DType::kF32, {8, 96, 64}});
+      },
+      "blk.1.ffn_gate_exps.weight: is missing; expected [8, 96, 64]");
+}
+
+TEST(Checkpoint, AGgufFileUsesKeysAsValuesWhereValuesAreMissing) {
+  const TemporaryFolder folder;
+  const TinyShape shape = {.pattern = "SFSFF", .shared = 1, .value_is_key = true};
+  ASSERT_TRUE(TinyModel(shape).write(folder / "m.gguf", "f32").ok());
+  const ModelConfig config = Checkpoint::open(folder / "m.gguf").value().config();
+  for (const LayerConfig& layer : config.layers) {
+    EXPECT_EQ(layer.value_is_key, layer.attention == AttentionType::kFull);
+  }
+  write_specs(folder / "m.gguf", without("model.layers.1.self_attn.v_proj.weight"), {.pattern = "SFSFF", .shared = 1});
+  expect_refused(folder / "m.gguf", "blk.1.attn_v.weight: is missing, but other layers of full attention have theirs");
+  write_specs(folder / "m.gguf", without("model.layers.2.self_attn.v_proj.weight"), shape);
+  expect_refused(folder / "m.gguf", "blk.2.attn_v.weight: is missing; expected");
 }
 
 TEST(Checkpoint, RefusesAConfigThatContradictsTheTensors) {
@@ -285,6 +412,10 @@ TEST(Checkpoint, ReadsShards) {
   more["weight_map"]["model.extra"] = "model-1-of-1.safetensors";
   write_index(more);
   expect_refused(model, "model.extra is missing");
+  json beyond = index;
+  beyond["weight_map"]["model.norm.weight"] = "\x1b[2J-2-of-2.safetensors";
+  write_index(beyond);
+  expect_refused(model, "index.json: names \"\\x1b[2J-2-of-2.safetensors\", which is missing; copy it into the folder");
   for (const char* stranger : {"../model.safetensors", "/etc/passwd", "sub/x.safetensors", "passwd", ""}) {
     json outside = index;
     outside["weight_map"]["model.norm.weight"] = stranger;
@@ -350,6 +481,84 @@ TEST(Checkpoint, AFullDiskKeepsTheOldFilesWhole) {
   EXPECT_TRUE(read(folder / "m.gguf") == gguf);
   expect_same_folders(folder / "copy", folder / "m");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 3);
+}
+
+/// The scheme of a model that records `recorded` and stores its matrices as `stored` does.
+std::string scheme_read(const fs::path& path, const char* recorded, const char* stored) {
+  TinyModel model;
+  const Scheme* scheme = built_in_scheme(stored);
+  model.config.scheme = recorded;
+  std::vector<TensorSpec> tensors = expected_tensors(model.config);
+  for (TensorSpec& spec : tensors) {
+    spec.dtype = storable(container_of_path(path), scheme->lattice_of(spec.name), spec.name, spec.shape);
+  }
+  const auto produce = [](const TensorSpec& spec, const ByteSink& sink) {
+    return sink(std::vector<std::byte>(*tensor_bytes(spec.dtype, spec.shape)));
+  };
+  CARAT_CHECK(write_checkpoint(path, model.config, model.vocabulary, tensors, produce).ok(), "a model");
+  return Checkpoint::open(path).value().config().scheme;
+}
+
+TEST(Checkpoint, ARecordedSchemeThatTheTypesContradictDoesNotCount) {
+  const TemporaryFolder folder;
+  for (const char* scheme : {"f32", "f16", "bf16", "q8_0", "q4_0"}) {
+    for (const char* name : {"m.gguf", "m"}) {
+      EXPECT_EQ(scheme_read(folder / name, scheme, scheme), scheme) << name;
+      EXPECT_EQ(scheme_read(folder / name, "mine", scheme), "mine") << name;
+    }
+    if (std::string_view(scheme) == "q8_0") continue;
+    EXPECT_EQ(scheme_read(folder / "m.gguf", scheme, "q8_0"), "") << scheme;
+  }
+  EXPECT_EQ(scheme_read(folder / "m", "q4_0", "f16"), "");
+  EXPECT_EQ(scheme_read(folder / "m", "q4_0", "f32"), "q4_0");
+  EXPECT_EQ(scheme_read(folder / "m.gguf", "q4_0", "f32"), "");
+}
+
+TEST(Checkpoint, ATemplateMayStandInTheConfigurationOfTheTokenizer) {
+  const TemporaryFolder folder;
+  write_specs(folder / "m", [](auto&) {});
+  const fs::path config = folder / "m/tokenizer_config.json";
+  const auto read_with = [&](const json& found) {
+    json root;
+    root["chat_template"] = found;
+    write(config, root.dump());
+    return Checkpoint::open(folder / "m").value().vocabulary().chat_template;
+  };
+  EXPECT_EQ(read_with("old"), TinyModel().vocabulary.chat_template);
+  fs::remove(folder / "m/chat_template.jinja");
+  EXPECT_EQ(read_with("{{ bos_token }}"), "{{ bos_token }}");
+  EXPECT_EQ(read_with(nullptr), "");
+  EXPECT_EQ(read_with(json::array()), "");
+  const json tools = {{"name", "tool_use"}, {"template", "tools"}};
+  const json plain = {{"name", "default"}, {"template", "plain"}};
+  json list;
+  list.push_back(tools);
+  EXPECT_EQ(read_with(list), "");
+  list.push_back(plain);
+  EXPECT_EQ(read_with(list), "plain");
+  fs::remove(config);
+  EXPECT_EQ(Checkpoint::open(folder / "m").value().vocabulary().chat_template, "");
+}
+
+TEST(Checkpoint, RefusesADamagedConfigurationOfTheTokenizer) {
+  const TemporaryFolder folder;
+  write_specs(folder / "m", [](auto&) {});
+  fs::remove(folder / "m/chat_template.jinja");
+  const auto expect_content_refused = [&](const std::string& content, const std::string& message) {
+    write(folder / "m/tokenizer_config.json", content);
+    expect_refused(folder / "m", "tokenizer_config.json: " + message);
+  };
+  expect_content_refused(R"({"chat_template": "{{)", "is no valid JSON");
+  expect_content_refused("[]", "expected a JSON object");
+  expect_content_refused(R"({"chat_template": 1})", "chat_template: expected a string, found number");
+  expect_content_refused(R"({"chat_template": {}})", "chat_template: expected a string, found object");
+  expect_content_refused(R"({"chat_template": ["a"]})", "chat_template: expected objects, found string");
+  expect_content_refused(R"({"chat_template": [{"name": 1}]})", "chat_template: name: expected a string");
+  expect_content_refused(R"({"chat_template": [{"name": "default"}]})", "chat_template: template: is missing");
+  const std::string longest(size_t{1} << 20, 'x');
+  expect_content_refused(json({{"chat_template", longest + "x"}}).dump(), "chat_template: has 1048577 bytes");
+  write(folder / "m/tokenizer_config.json", json({{"chat_template", longest}}).dump());
+  EXPECT_TRUE(Checkpoint::open(folder / "m").ok());
 }
 
 TEST(Checkpoint, WritingOverAnotherModelLeavesNoneOfItsFilesInUse) {

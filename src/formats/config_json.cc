@@ -1,6 +1,7 @@
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
-#include "formats/common_value.h"
 #include "formats/json_fields.h"
 #include "formats/model_config.h"
 #include "formats/quote.h"
@@ -9,25 +10,58 @@ namespace carat {
 namespace {
 
 using nlohmann::json;
-using nlohmann::ordered_json;
 
 constexpr std::string_view kSliding = "sliding_attention";
 constexpr std::string_view kFull = "full_attention";
 
-// What transformers assumes when a key is missing.
-constexpr int64_t kDefaultWindow = 512;
-constexpr int64_t kDefaultContext = 131072;
+// What transformers assumes when a key is missing; the unified model (12B) has values of its own.
+struct Defaults {
+  int64_t window, context, per_layer_width;
+};
+constexpr Defaults kDefaults = {.window = 512, .context = 131072, .per_layer_width = 256};
+constexpr Defaults kUnifiedDefaults = {.window = 1024, .context = 262144, .per_layer_width = 0};
 constexpr int64_t kDefaultFullHeadWidth = 512;
-constexpr int64_t kDefaultPerLayerWidth = 256;
-constexpr int64_t kDefaultSlidingPeriod = 6;
+constexpr size_t kDefaultSlidingPeriod = 6;
+
+constexpr std::array<std::string_view, 4> kModelTypes = {"gemma4", "gemma4_text", "gemma4_unified",
+                                                         "gemma4_unified_text"};
+constexpr std::array<std::string_view, 4> kClasses = {"Gemma4ForCausalLM", "Gemma4ForConditionalGeneration",
+                                                      "Gemma4UnifiedForCausalLM",
+                                                      "Gemma4UnifiedForConditionalGeneration"};
+constexpr const char* kSupported = "supported are the Gemma 4 text models (E2B, E4B, 12B, 26B-A4B, 31B)";
 
 std::string_view attention_name(AttentionType type) { return type == AttentionType::kFull ? kFull : kSliding; }
 
 Status refuse_other_models(const JsonFields& fields) {
   CARAT_TRY(const std::string type, fields.text("model_type"));
-  if (type == "gemma4" || type == "gemma4_text") return success();
-  return fields.refusal(
-      "model_type", "expected gemma4 or gemma4_text, found " + in_quotes(type) + "; other models are not supported");
+  if (std::ranges::find(kModelTypes, type) != kModelTypes.end()) return success();
+  if (type.starts_with("gemma4") && type.ends_with("_assistant")) {
+    return fields.refusal("model_type", in_quotes(type) + " is a draft model, which drafts for a Gemma 4 model and " +
+                                            "cannot run alone; open that model instead");
+  }
+  return fields.refusal("model_type", "expected gemma4 or gemma4_text, found " + in_quotes(type) + "; " + kSupported);
+}
+
+Status refuse_other_classes(const JsonFields& fields) {
+  if (!fields.has("architectures")) return success();
+  CARAT_TRY(const json* classes, fields.array("architectures"));
+  for (const json& name : *classes) {
+    if (!name.is_string()) return fields.refusal("architectures", "expected the names of classes");
+    const auto& found = name.get_ref<const std::string&>();
+    if (std::ranges::find(kClasses, found) != kClasses.end()) continue;
+    return fields.refusal("architectures", "expected Gemma4ForCausalLM or Gemma4ForConditionalGeneration, found " +
+                                               in_quotes(found) + "; " + kSupported);
+  }
+  return success();
+}
+
+Status refuse_quantized(const JsonFields& fields) {
+  if (!fields.has("quantization_config")) return success();
+  CARAT_TRY(const JsonFields quantization, fields.object("quantization_config"));
+  CARAT_TRY(const std::string method, quantization.text("quant_method", "unknown"));
+  return fields.refusal("quantization_config", "weights quantized by the method " + in_quotes(method) +
+                                                   " are not supported; take the model's F32, F16 or BF16 weights, " +
+                                                   "or a GGUF file");
 }
 
 Status refuse_flag(const JsonFields& fields, const char* key, bool supported, const char* what) {
@@ -37,8 +71,8 @@ Status refuse_flag(const JsonFields& fields, const char* key, bool supported, co
 }
 
 Status refuse_unsupported(const JsonFields& fields) {
-  CARAT_TRY_STATUS(refuse_flag(fields, "enable_moe_block", false, "mixtures of experts are"));
-  CARAT_TRY_STATUS(refuse_flag(fields, "attention_k_eq_v", false, "keys used as values are"));
+  CARAT_TRY_STATUS(refuse_quantized(fields));
+  if (fields.has("rope_scaling")) return fields.refusal("rope_scaling", "scaled positions are not supported");
   CARAT_TRY_STATUS(refuse_flag(fields, "attention_bias", false, "biases are"));
   CARAT_TRY_STATUS(refuse_flag(fields, "tie_word_embeddings", true, "a head apart from the embedding is"));
   CARAT_TRY(const std::string bidirectional, fields.text("use_bidirectional_attention", "vision"));
@@ -68,8 +102,9 @@ Status read_layer_types(const JsonFields& fields, ModelConfig& config) {
     for (size_t i = 0; i < count; ++i) {
       const bool full = (*types)[i] == kFull;
       if (!full && (*types)[i] != kSliding) {
-        return fields.refusal("layer_types",
-                              "entry " + std::to_string(i) + ": expected sliding_attention or full_attention");
+        return fields.refusal("layer_types", "entry " + std::to_string(i) +
+                                                 ": expected sliding_attention or full_attention, found " +
+                                                 described((*types)[i]));
       }
       config.layers[i].attention = full ? AttentionType::kFull : AttentionType::kSliding;
     }
@@ -88,20 +123,71 @@ Status apply_layer_override(const JsonFields& overrides, LayerConfig& layer) {
   return success();
 }
 
+bool names_layers(const std::string& key, size_t layers) {
+  if (key == kFull || key == kSliding) return true;
+  for (size_t i = 0; i < layers; ++i) {
+    if (key == std::to_string(i)) return true;
+  }
+  return false;
+}
+
 Status read_per_layer_config(const JsonFields& fields, ModelConfig& config) {
   CARAT_TRY(const JsonFields per_layer, fields.object("per_layer_config"));
-  size_t known = 0;
+  for (const auto& [key, value] : per_layer.json().items()) {
+    if (names_layers(key, config.layers.size())) continue;
+    return per_layer.refusal(key, "is neither a layer's number nor an attention type; there are " +
+                                      std::to_string(config.layers.size()) + " layers (num_hidden_layers)");
+  }
   for (size_t i = 0; i < config.layers.size(); ++i) {
     for (const std::string& key : {std::string(attention_name(config.layers[i].attention)), std::to_string(i)}) {
       if (!per_layer.has(key.c_str())) continue;
       CARAT_TRY(const JsonFields overrides, per_layer.object(key.c_str()));
       CARAT_TRY_STATUS(apply_layer_override(overrides, config.layers[i]));
     }
-    known += per_layer.json().contains(std::to_string(i)) ? 1 : 0;
   }
-  known += per_layer.json().contains(kFull) + per_layer.json().contains(kSliding);
-  if (known != per_layer.json().size()) {
-    return fields.refusal("per_layer_config", "has a key that is neither a layer's number nor an attention type");
+  return success();
+}
+
+/// Head widths and numbers of key-value heads, by the older keys (`global_head_dim`, `num_global_key_value_heads`) or
+/// by the newer one, which counts alone where it is there.
+Status read_heads(const JsonFields& fields, ModelConfig& config) {
+  CARAT_TRY(const int64_t kv_heads, fields.integer("num_key_value_heads"));
+  CARAT_TRY(const int64_t head_width, fields.integer("head_dim"));
+  CARAT_TRY(const int64_t full_head_width, fields.integer("global_head_dim", kDefaultFullHeadWidth));
+  CARAT_TRY(const int64_t full_kv_heads, fields.integer("num_global_key_value_heads", kv_heads));
+  CARAT_TRY(const bool value_is_key, fields.flag("attention_k_eq_v", false));
+  const bool older_keys = !fields.has("per_layer_config");
+  for (LayerConfig& layer : config.layers) {
+    const bool full = layer.attention == AttentionType::kFull;
+    layer.value_is_key = full && value_is_key;
+    layer.kv_heads = layer.value_is_key && older_keys ? full_kv_heads : kv_heads;
+    layer.head_width = full && older_keys ? full_head_width : head_width;
+  }
+  return older_keys ? success() : read_per_layer_config(fields, config);
+}
+
+Status read_feed_forward(const JsonFields& fields, ModelConfig& config) {
+  CARAT_TRY(const int64_t width, fields.integer("intermediate_size"));
+  CARAT_TRY(const bool double_wide, fields.flag("use_double_wide_mlp", false));
+  if (width < 1 || width > kWidestFfn) {
+    return fields.refusal("intermediate_size",
+                          "expected 1 to " + std::to_string(kWidestFfn) + ", found " + std::to_string(width));
+  }
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    config.layers[i].ffn_width = double_wide && !config.owns_kv(i) ? 2 * width : width;
+  }
+  return success();
+}
+
+Status read_experts(const JsonFields& fields, ModelConfig& config) {
+  CARAT_TRY(const bool has_experts, fields.flag("enable_moe_block", false));
+  if (!has_experts) return success();
+  CARAT_TRY(config.experts, fields.integer("num_experts"));
+  CARAT_TRY(config.experts_used, fields.integer("top_k_experts"));
+  CARAT_TRY(config.expert_width, fields.integer("moe_intermediate_size"));
+  if (config.experts < 1) {
+    return fields.refusal("num_experts",
+                          "expected 1 or more, as enable_moe_block is true, found " + std::to_string(config.experts));
   }
   return success();
 }
@@ -114,30 +200,13 @@ Status read_layers(const JsonFields& fields, ModelConfig& config) {
   }
   config.layers.resize(static_cast<size_t>(count));
   CARAT_TRY_STATUS(read_layer_types(fields, config));
-  CARAT_TRY(const int64_t kv_heads, fields.integer("num_key_value_heads"));
-  CARAT_TRY(const int64_t head_width, fields.integer("head_dim"));
-  CARAT_TRY(const int64_t full_head_width, fields.integer("global_head_dim", kDefaultFullHeadWidth));
-  CARAT_TRY(const int64_t ffn_width, fields.integer("intermediate_size"));
-  CARAT_TRY(const bool double_wide, fields.flag("use_double_wide_mlp", false));
+  CARAT_TRY_STATUS(read_heads(fields, config));
   CARAT_TRY(const int64_t shared, fields.integer("num_kv_shared_layers", 0));
-  if (ffn_width < 1 || ffn_width > kWidestFfn) {
-    return fields.refusal("intermediate_size",
-                          "expected 1 to " + std::to_string(kWidestFfn) + ", found " + std::to_string(ffn_width));
-  }
-  const bool separate_full_width = !fields.has("per_layer_config");
-  for (LayerConfig& layer : config.layers) {
-    const bool full = layer.attention == AttentionType::kFull;
-    layer.kv_heads = kv_heads;
-    layer.head_width = full && separate_full_width ? full_head_width : head_width;
-  }
-  if (fields.has("per_layer_config")) CARAT_TRY_STATUS(read_per_layer_config(fields, config));
   if (auto assigned = assign_kv_layers(config, shared); !assigned.ok()) {
     return fields.refusal("num_kv_shared_layers", assigned.error().message);
   }
-  for (size_t i = 0; i < config.layers.size(); ++i) {
-    config.layers[i].ffn_width = double_wide && !config.owns_kv(i) ? 2 * ffn_width : ffn_width;
-  }
-  return success();
+  CARAT_TRY_STATUS(read_feed_forward(fields, config));
+  return read_experts(fields, config);
 }
 
 Status check_rope_type(const JsonFields& rope, const std::string& expected) {
@@ -167,9 +236,11 @@ Status read_scalars(const JsonFields& fields, ModelConfig& config) {
   CARAT_TRY(config.vocabulary, fields.integer("vocab_size"));
   CARAT_TRY(config.hidden, fields.integer("hidden_size"));
   CARAT_TRY(config.heads, fields.integer("num_attention_heads"));
-  CARAT_TRY(config.per_layer_width, fields.integer("hidden_size_per_layer_input", kDefaultPerLayerWidth));
-  CARAT_TRY(config.sliding_window, fields.integer("sliding_window", kDefaultWindow));
-  CARAT_TRY(config.context, fields.integer("max_position_embeddings", kDefaultContext));
+  CARAT_TRY(const std::string type, fields.text("model_type"));
+  const Defaults& defaults = type.starts_with("gemma4_unified") ? kUnifiedDefaults : kDefaults;
+  CARAT_TRY(config.per_layer_width, fields.integer("hidden_size_per_layer_input", defaults.per_layer_width));
+  CARAT_TRY(config.sliding_window, fields.integer("sliding_window", defaults.window));
+  CARAT_TRY(config.context, fields.integer("max_position_embeddings", defaults.context));
   CARAT_TRY(config.rms_epsilon, fields.number("rms_norm_eps", 1e-6));
   CARAT_TRY(config.softcap, fields.number("final_logit_softcapping", 0.0));
   CARAT_TRY(config.scheme, fields.text("carat_scheme", ""));
@@ -184,6 +255,7 @@ Status read_scalars(const JsonFields& fields, ModelConfig& config) {
 
 Result<ModelConfig> read_text_config(const JsonFields& fields, const std::string& source) {
   CARAT_TRY_STATUS(refuse_other_models(fields));
+  CARAT_TRY_STATUS(refuse_other_classes(fields));
   CARAT_TRY_STATUS(refuse_unsupported(fields));
   ModelConfig config;
   CARAT_TRY_STATUS(read_scalars(fields, config));
@@ -193,26 +265,6 @@ Result<ModelConfig> read_text_config(const JsonFields& fields, const std::string
   return config;
 }
 
-bool has_ffn_widths(const ModelConfig& config, int64_t width, bool double_wide) {
-  for (size_t i = 0; i < config.layers.size(); ++i) {
-    if (config.layers[i].ffn_width != (double_wide && !config.owns_kv(i) ? 2 * width : width)) return false;
-  }
-  return true;
-}
-
-ordered_json rope_json(const ModelConfig& config) {
-  ordered_json rope;
-  rope[std::string(kFull)] = {{"partial_rotary_factor", shortest_decimal(config.full_rotary_fraction)},
-                              {"rope_theta", shortest_decimal(config.rope_theta_full)},
-                              {"rope_type", "proportional"}};
-  rope[std::string(kSliding)] = {{"rope_theta", shortest_decimal(config.rope_theta_sliding)}, {"rope_type", "default"}};
-  return rope;
-}
-
-Error not_expressible(const std::string& what) {
-  return refused("config.json cannot say that " + what + "; write a GGUF file instead");
-}
-
 }  // namespace
 
 Result<ModelConfig> config_from_json(const std::string& text, const std::string& source) {
@@ -220,57 +272,11 @@ Result<ModelConfig> config_from_json(const std::string& text, const std::string&
   const JsonFields top(root, source);
   if (!top.has("text_config")) return read_text_config(top, source);
   CARAT_TRY_STATUS(refuse_other_models(top));
+  CARAT_TRY_STATUS(refuse_other_classes(top));
+  CARAT_TRY_STATUS(refuse_quantized(top));
   CARAT_TRY_STATUS(refuse_flag(top, "tie_word_embeddings", true, "a head apart from the embedding is"));
   CARAT_TRY(const JsonFields text_config, top.object("text_config"));
   return read_text_config(text_config, source);
-}
-
-Result<std::string> config_to_json(const ModelConfig& config, const std::string& dtype) {
-  const LayerConfig& first = config.layers.front();
-  const auto sliding_width = common_value(config, AttentionType::kSliding, &LayerConfig::head_width, first.head_width);
-  const auto full_width = common_value(config, AttentionType::kFull, &LayerConfig::head_width, first.head_width);
-  const auto sliding_kv = common_value(config, AttentionType::kSliding, &LayerConfig::kv_heads, first.kv_heads);
-  const auto full_kv = common_value(config, AttentionType::kFull, &LayerConfig::kv_heads, first.kv_heads);
-  if (!sliding_width || !full_width) return not_expressible("layers of one attention type have several head widths");
-  if (!sliding_kv || sliding_kv != full_kv) return not_expressible("layers have several numbers of key-value heads");
-  const bool double_wide = !has_ffn_widths(config, first.ffn_width, false);
-  if (!has_ffn_widths(config, first.ffn_width, double_wide)) {
-    return not_expressible("layers have feed-forward widths other than one, doubled where keys and values are shared");
-  }
-  if (config.layers.back().attention != AttentionType::kFull) return not_expressible("the last layer is a sliding one");
-
-  ordered_json root;
-  root["architectures"] = {"Gemma4ForCausalLM"};
-  root["model_type"] = "gemma4_text";
-  root["dtype"] = dtype;
-  root["vocab_size"] = config.vocabulary;
-  root["hidden_size"] = config.hidden;
-  root["intermediate_size"] = first.ffn_width;
-  root["use_double_wide_mlp"] = double_wide;
-  root["num_hidden_layers"] = config.layer_count();
-  root["num_attention_heads"] = config.heads;
-  root["num_key_value_heads"] = *sliding_kv;
-  root["head_dim"] = *sliding_width;
-  root["global_head_dim"] = *full_width;
-  root["num_kv_shared_layers"] = config.shared_kv_layers();
-  root["layer_types"] = ordered_json::array();
-  for (const LayerConfig& layer : config.layers) root["layer_types"].push_back(attention_name(layer.attention));
-  root["sliding_window"] = config.sliding_window;
-  root["max_position_embeddings"] = config.context;
-  root["rope_parameters"] = rope_json(config);
-  root["hidden_activation"] = "gelu_pytorch_tanh";
-  root["rms_norm_eps"] = shortest_decimal(config.rms_epsilon);
-  root["hidden_size_per_layer_input"] = config.per_layer_width;
-  root["vocab_size_per_layer_input"] = config.vocabulary;
-  root["final_logit_softcapping"] =
-      config.softcap == 0 ? ordered_json(nullptr) : ordered_json(shortest_decimal(config.softcap));
-  root["tie_word_embeddings"] = true;
-  root["attention_bias"] = false;
-  root["attention_dropout"] = 0.0;
-  root["attention_k_eq_v"] = false;
-  root["enable_moe_block"] = false;
-  if (!config.scheme.empty()) root["carat_scheme"] = config.scheme;
-  return root.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace carat

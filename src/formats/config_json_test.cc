@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/support/same_config.h"
 #include "tests/support/tiny_model.h"
 
 namespace carat {
@@ -32,40 +33,19 @@ void expect_refused(const std::string& member, const json& value, const std::str
   expect_refused(document, message);
 }
 
-void expect_same(const ModelConfig& a, const ModelConfig& b) {
-  EXPECT_EQ(a.vocabulary, b.vocabulary);
-  EXPECT_EQ(a.hidden, b.hidden);
-  EXPECT_EQ(a.heads, b.heads);
-  EXPECT_EQ(a.per_layer_width, b.per_layer_width);
-  EXPECT_EQ(a.sliding_window, b.sliding_window);
-  EXPECT_EQ(a.context, b.context);
-  EXPECT_EQ(a.rms_epsilon, b.rms_epsilon);
-  EXPECT_EQ(a.softcap, b.softcap);
-  EXPECT_EQ(a.rope_theta_sliding, b.rope_theta_sliding);
-  EXPECT_EQ(a.rope_theta_full, b.rope_theta_full);
-  EXPECT_EQ(a.full_rotary_fraction, b.full_rotary_fraction);
-  EXPECT_EQ(a.scheme, b.scheme);
-  ASSERT_EQ(a.layers.size(), b.layers.size());
-  for (size_t i = 0; i < a.layers.size(); ++i) {
-    EXPECT_EQ(a.layers[i].attention, b.layers[i].attention);
-    EXPECT_EQ(a.layers[i].kv_heads, b.layers[i].kv_heads);
-    EXPECT_EQ(a.layers[i].head_width, b.layers[i].head_width);
-    EXPECT_EQ(a.layers[i].ffn_width, b.layers[i].ffn_width);
-    EXPECT_EQ(a.layers[i].kv_layer, b.layers[i].kv_layer);
-  }
-}
-
 TEST(ConfigJson, ReadsBackWhatItWrote) {
   for (const TinyShape& shape :
        {TinyShape{}, TinyShape{.pattern = "SF", .shared = 0, .per_layer_width = 0},
-        TinyShape{.pattern = "FSFFSF", .shared = 3, .double_wide = false}, TinyShape{.pattern = "F", .shared = 0}}) {
+        TinyShape{.pattern = "FSFFSF", .shared = 3, .double_wide = false}, TinyShape{.pattern = "F", .shared = 0},
+        TinyShape{.shared = 0, .per_layer_width = 0, .value_is_key = true, .full_kv_heads = 1, .experts = 8},
+        TinyShape{.value_is_key = true, .full_kv_heads = 4}, TinyShape{.full_kv_heads = 4}}) {
     TinyModel model(shape);
     model.config.scheme = "q4_0";
     model.config.rms_epsilon = 1e-5f;
     model.config.softcap = shape.shared == 0 ? 0.0f : 30.0f;
     const std::string text = config_to_json(model.config, "bfloat16").value();
     const ModelConfig again = config_from_json(text, "config.json").value();
-    expect_same(again, model.config);
+    expect_same_config(again, model.config);
     EXPECT_EQ(config_to_json(again, "bfloat16").value(), text);
   }
 }
@@ -73,20 +53,83 @@ TEST(ConfigJson, ReadsBackWhatItWrote) {
 TEST(ConfigJson, ReadsACompositeFile) {
   const json text = json::parse(written());
   const json composite = {{"model_type", "gemma4"}, {"text_config", text}, {"tie_word_embeddings", true}};
-  expect_same(read(composite).value(), TinyModel().config);
+  expect_same_config(read(composite).value(), TinyModel().config);
 }
 
 TEST(ConfigJson, ReadsNewerPerLayerKeys) {
   json document = json::parse(written());
   document.erase("global_head_dim");
   document["per_layer_config"] = {{"2", {{"head_dim", 64}}}, {"5", {{"head_dim", 64}}}};
-  expect_same(read(document).value(), TinyModel().config);
+  expect_same_config(read(document).value(), TinyModel().config);
   document["per_layer_config"] = {{"full_attention", {{"head_dim", 64}, {"num_key_value_heads", 2}}}};
-  expect_same(read(document).value(), TinyModel().config);
+  expect_same_config(read(document).value(), TinyModel().config);
   document["per_layer_config"] = {{"9", {{"head_dim", 64}}}};
-  expect_refused(document, "neither a layer's number nor an attention type");
+  expect_refused(document, "per_layer_config.9: is neither a layer's number nor an attention type; there are 6 layers");
   document["per_layer_config"] = {{"2", {{"hidden_size", 64}}}};
   expect_refused(document, "hidden_size");
+}
+
+TEST(ConfigJson, FullLayersHaveTheirOwnKeyValueHeadsWhereKeysAreValues) {
+  json document = json::parse(written());
+  document["num_global_key_value_heads"] = 1;
+  for (const bool value_is_key : {false, true}) {
+    document["attention_k_eq_v"] = value_is_key;
+    const ModelConfig config = read(document).value();
+    EXPECT_EQ(config.layers[0].kv_heads, 2);
+    EXPECT_FALSE(config.layers[0].value_is_key);
+    EXPECT_EQ(config.layers[2].kv_heads, value_is_key ? 1 : 2);
+    EXPECT_EQ(config.layers[2].value_is_key, value_is_key);
+    EXPECT_EQ(config.layers[5].value_is_key, value_is_key);
+  }
+  document["num_global_key_value_heads"] = nullptr;
+  EXPECT_EQ(read(document).value().layers[2].kv_heads, 2);
+  document["per_layer_config"] = {{"2", {{"head_dim", 64}, {"num_key_value_heads", 4}}},
+                                  {"5", {{"head_dim", 64}, {"num_key_value_heads", 4}}}};
+  document["num_global_key_value_heads"] = 1;
+  EXPECT_EQ(read(document).value().layers[2].kv_heads, 4);
+}
+
+TEST(ConfigJson, ReadsExperts) {
+  json document = json::parse(written());
+  document["num_experts"] = 8;
+  document["top_k_experts"] = 2;
+  document["moe_intermediate_size"] = 48;
+  EXPECT_EQ(read(document).value().experts, 0);
+  document["enable_moe_block"] = true;
+  const ModelConfig config = read(document).value();
+  EXPECT_EQ(config.experts, 8);
+  EXPECT_EQ(config.experts_used, 2);
+  EXPECT_EQ(config.expert_width, 48);
+  for (const char* member : {"num_experts", "top_k_experts", "moe_intermediate_size"}) {
+    json fewer = document;
+    fewer.erase(member);
+    expect_refused(fewer, std::string(member) + ": is missing");
+  }
+  document["top_k_experts"] = 9;
+  expect_refused(document, "experts used by a token: expected 1 to 8, found 9");
+  document["num_experts"] = 0;
+  expect_refused(document, "num_experts: expected 1 or more");
+  document["num_experts"] = int64_t{1} << 40;
+  expect_refused(document, "experts: expected 1 to 4096");
+}
+
+TEST(ConfigJson, ReadsTheUnifiedModel) {
+  json document = json::parse(written({.shared = 0, .per_layer_width = 0}));
+  document["model_type"] = "gemma4_unified_text";
+  document["architectures"] = {"Gemma4UnifiedForCausalLM"};
+  for (const char* member : {"sliding_window", "max_position_embeddings", "hidden_size_per_layer_input"}) {
+    document.erase(member);
+  }
+  document["use_bidirectional_attention"] = "vision";
+  const json composite = {{"model_type", "gemma4_unified"},
+                          {"architectures", {"Gemma4UnifiedForConditionalGeneration"}},
+                          {"text_config", document},
+                          {"vision_config", json::object()}};
+  for (const ModelConfig& config : {read(document).value(), read(composite).value()}) {
+    EXPECT_EQ(config.sliding_window, 1024);
+    EXPECT_EQ(config.context, 262144);
+    EXPECT_EQ(config.per_layer_width, 0);
+  }
 }
 
 TEST(ConfigJson, SharingLayersReadTheLastOwnerOfTheirType) {
@@ -112,18 +155,30 @@ TEST(ConfigJson, GivesTheUsualValuesToMissingMembers) {
 TEST(ConfigJson, RefusesOtherModels) {
   expect_refused("model_type", "llama", "model_type: expected gemma4");
   expect_refused("model_type", nullptr, "model_type: is missing");
-  expect_refused("enable_moe_block", true, "experts");
-  expect_refused("attention_k_eq_v", true, "attention_k_eq_v");
+  expect_refused("model_type", "gemma4_assistant", "is a draft model");
+  expect_refused("model_type", "gemma3_text", "supported are the Gemma 4 text models (E2B, E4B, 12B, 26B-A4B, 31B)");
+  expect_refused("architectures", {"Gemma4ForSequenceClassification"}, "Gemma4ForSequenceClassification");
+  expect_refused("architectures", "Gemma4ForCausalLM", "architectures: expected an array");
+  expect_refused("architectures", {1}, "architectures: expected the names of classes");
   expect_refused("tie_word_embeddings", false, "tie_word_embeddings");
   expect_refused("attention_bias", true, "attention_bias");
   expect_refused("use_bidirectional_attention", "all", "use_bidirectional_attention");
   expect_refused("hidden_activation", "silu", "hidden_activation");
 }
 
+TEST(ConfigJson, RefusesQuantizedWeightsByTheirMethod) {
+  const json quantization = {{"quant_method", "compressed-tensors"}};
+  expect_refused("quantization_config", quantization, "the method \"compressed-tensors\" are not supported");
+  expect_refused("quantization_config", json::object(), "the method \"unknown\"");
+  json composite = {{"model_type", "gemma4"}, {"text_config", json::parse(written())}};
+  composite["quantization_config"] = {{"quant_method", "fp8"}};
+  expect_refused(composite, "the method \"fp8\" are not supported; take the model's F32, F16 or BF16 weights");
+}
+
 TEST(ConfigJson, RefusesValuesThatMakeNoSense) {
   expect_refused("hidden_size", nullptr, "hidden_size: is missing");
-  expect_refused("hidden_size", "64", "hidden_size: expected an integer, found string");
-  expect_refused("hidden_size", 64.5, "hidden_size: expected an integer");
+  expect_refused("hidden_size", "64", "hidden_size: expected an integer, found string \"64\"");
+  expect_refused("hidden_size", 64.5, "hidden_size: expected an integer, found number 64.5");
   expect_refused("hidden_size", 0, "hidden width");
   expect_refused("hidden_size", INT64_MAX, "hidden width");
   expect_refused("hidden_size", UINT64_MAX, "too large");
@@ -136,14 +191,20 @@ TEST(ConfigJson, RefusesValuesThatMakeNoSense) {
   expect_refused("num_kv_shared_layers", 6, "num_kv_shared_layers");
   expect_refused("num_kv_shared_layers", 4, "attention type");
   expect_refused("vocab_size_per_layer_input", 7, "vocab_size_per_layer_input");
-  expect_refused("rms_norm_eps", 0, "RMS epsilon");
+  expect_refused("rms_norm_eps", 0, "RMS epsilon: expected more than 0 and less than 1, found 0");
   expect_refused("rms_norm_eps", 1e300, "RMS epsilon");
-  expect_refused("layer_types", json::array({1, 2, 3, 4, 5, 6}), "layer_types");
+  expect_refused("layer_types", json::array({1, 2, 3, 4, 5, 6}), "full_attention, found number 1");
   expect_refused("rope_parameters", json::array(), "rope_parameters: expected an object");
   expect_refused("use_double_wide_mlp", 1, "use_double_wide_mlp: expected true or false");
 }
 
+TEST(ConfigJson, RefusesASchemeThatCannotBePrinted) {
+  expect_refused("carat_scheme", "\x1b[2J", "expected at most 80 printable characters of ASCII, found \"\\x1b[2J\"");
+  expect_refused("carat_scheme", std::string(81, 'x'), "expected at most 80 printable");
+}
+
 TEST(ConfigJson, RefusesOtherPositions) {
+  expect_refused("rope_scaling", {{"rope_type", "linear"}, {"factor", 8}}, "rope_scaling: scaled positions");
   json document = json::parse(written());
   document["rope_parameters"]["full_attention"]["rope_type"] = "yarn";
   expect_refused(document, "rope_parameters.full_attention.rope_type: expected proportional");
@@ -168,6 +229,9 @@ TEST(ConfigJson, RefusesToWriteWhatItCannotSay) {
   EXPECT_FALSE(config_to_json(config, "float32").ok());
   config = TinyModel().config;
   config.layers[2].head_width = 32;
+  EXPECT_FALSE(config_to_json(config, "float32").ok());
+  config = TinyModel().config;
+  config.layers[0].kv_heads = 4;
   EXPECT_FALSE(config_to_json(config, "float32").ok());
   config = TinyModel({.pattern = "FS", .shared = 0}).config;
   EXPECT_FALSE(config_to_json(config, "float32").ok());

@@ -6,9 +6,12 @@
 #include <charconv>
 #include <cmath>
 #include <span>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/mapped_pages.h"
+#include "formats/names.h"
 #include "formats/quote.h"
 #include "lattice/lattice.h"
 
@@ -22,6 +25,50 @@ uint64_t count_elements(const TensorView& view) {
   return static_cast<uint64_t>(view.rows()) * static_cast<uint64_t>(view.columns());
 }
 
+/// Values that lie one after the other in a tensor of the input.
+struct Run {
+  const NamedTensor* tensor;
+  uint64_t begin;
+  uint64_t count;
+};
+
+/// A tensor of the output, with the values of the input that make it up, in order.
+struct Output {
+  TensorSpec spec;
+  std::vector<Run> runs;
+};
+
+/// The gates and the ups of all experts as one tensor [E, 2 Fe, D], expert after expert.
+Output merged_experts(const NamedTensor& gate, const NamedTensor& up, std::string name) {
+  const Shape& half = gate.view.shape;
+  const DType dtype = gate.view.dtype == up.view.dtype ? gate.view.dtype : DType::kF32;
+  Output merged{{std::move(name), dtype, {half[0], 2 * half[1], half[2]}}, {}};
+  const auto count = static_cast<uint64_t>(half[1]) * static_cast<uint64_t>(half[2]);
+  for (uint64_t expert = 0; expert < static_cast<uint64_t>(half[0]); ++expert) {
+    for (const NamedTensor* part : {&gate, &up}) merged.runs.push_back({part, expert * count, count});
+  }
+  return merged;
+}
+
+/// The tensors of `input` in the form that `container` has for them, with the types in which they are stored now. Only
+/// GGUF knows the gates and ups of experts as tensors of their own.
+std::vector<Output> arrange(const Checkpoint& input, Container container) {
+  constexpr std::string_view kGate = ".experts.gate_proj";
+  std::vector<Output> outputs;
+  const std::vector<NamedTensor>& tensors = input.tensors();
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const NamedTensor& tensor = tensors[i];
+    if (container == Container::kSafetensors && tensor.name.ends_with(kGate)) {
+      const std::string layer = tensor.name.substr(0, tensor.name.size() - kGate.size());
+      outputs.push_back(merged_experts(tensor, tensors[++i], layer + ".experts.gate_up_proj"));
+    } else {
+      outputs.push_back(
+          {{tensor.name, tensor.view.dtype, tensor.view.shape}, {{&tensor, 0, count_elements(tensor.view)}}});
+    }
+  }
+  return outputs;
+}
+
 bool same_bits(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b); }
 
 std::string value_text(float value) {
@@ -32,7 +79,8 @@ std::string value_text(float value) {
 
 bool stores_every_matrix(const Scheme& scheme, const Checkpoint& checkpoint) {
   return std::ranges::all_of(checkpoint.tensors(), [&](const NamedTensor& tensor) {
-    return tensor.view.shape.size() < 2 || scheme.lattice_of(tensor.name) == tensor.view.dtype;
+    if (tensor.view.shape.size() < 2 || is_router(tensor.name)) return true;
+    return scheme.lattice_of(tensor.name) == tensor.view.dtype;
   });
 }
 
@@ -49,69 +97,77 @@ class Converter {
 
   uint64_t moved() const { return moved_; }
 
-  Status produce(const TensorSpec& spec, const ByteSink& sink) {
-    const TensorView& view = *input_.find(spec.name);
-    const uint64_t elements = count_elements(view);
-    for (uint64_t begin = 0; begin < elements; begin += kPieceElements) {
-      const uint64_t count = std::min(kPieceElements, elements - begin);
-      const Bytes source = view.data.subspan(*row_bytes(view.dtype, begin), *row_bytes(view.dtype, count));
-      CARAT_TRY_STATUS(convert_piece(spec, view.dtype, source, begin, count));
-      CARAT_TRY_STATUS(sink(stored_));
-      release_mapped_pages(source);
-      done_ += count;
-      if (!progress_(done_, total_)) return Error{ErrorKind::kInterrupted, "the conversion was interrupted"};
+  Status produce(const Output& output, const ByteSink& sink) {
+    for (const Run& run : output.runs) {
+      for (uint64_t done = 0; done < run.count; done += kPieceElements) {
+        const uint64_t count = std::min(kPieceElements, run.count - done);
+        CARAT_TRY_STATUS(produce_piece(output.spec, {run.tensor, run.begin + done, count}, sink));
+      }
     }
     return success();
   }
 
  private:
-  /// Leaves the target's bytes of the `count` elements from `begin` on in `stored_`; `source` has those of the input.
-  Status convert_piece(const TensorSpec& spec, DType source_type, Bytes source, uint64_t begin, uint64_t count) {
-    values_.resize(count);
+  Status produce_piece(const TensorSpec& spec, const Run& piece, const ByteSink& sink) {
+    const TensorView& view = piece.tensor->view;
+    const Bytes source = view.data.subspan(*row_bytes(view.dtype, piece.begin), *row_bytes(view.dtype, piece.count));
+    CARAT_TRY_STATUS(convert_piece(spec, piece, source));
+    CARAT_TRY_STATUS(sink(stored_));
+    release_mapped_pages(source);
+    done_ += piece.count;
+    if (!progress_(done_, total_)) return Error{ErrorKind::kInterrupted, "the conversion was interrupted"};
+    return success();
+  }
+
+  /// Leaves the target's bytes of `piece`, which has the bytes `source` in the input, in `stored_`.
+  Status convert_piece(const TensorSpec& spec, const Run& piece, Bytes source) {
+    const DType source_type = piece.tensor->view.dtype;
+    values_.resize(piece.count);
     decode(source_type, source, values_);
-    CARAT_TRY_STATUS(check_finite(spec.name, begin));
+    CARAT_TRY_STATUS(check_finite(piece));
     const DType wanted = lattice(spec.name, source_type);
     // A value that is stored on the lattice stays, also where our own rule would have chosen another scale.
-    if (wanted != source_type) CARAT_TRY_STATUS(move_to(wanted, spec.name, begin));
+    if (wanted != source_type) CARAT_TRY_STATUS(move_to(wanted, piece));
     if (wanted == source_type && spec.dtype == source_type) {
       stored_.assign(source.begin(), source.end());
       return success();
     }
-    stored_.resize(*row_bytes(spec.dtype, count));
+    stored_.resize(*row_bytes(spec.dtype, piece.count));
     encode(spec.dtype, values_, stored_);
     return success();
   }
 
-  Status move_to(DType lattice, const std::string& name, uint64_t begin) {
+  Status move_to(DType lattice, const Run& piece) {
     if (lattice == DType::kF32) return success();  // it holds every value
     snapped_.resize(values_.size());
     snap(lattice, values_, snapped_);
     for (size_t i = 0; i < values_.size(); ++i) {
       if (same_bits(values_[i], snapped_[i])) continue;
       ++moved_;
-      if (exact_) return off_lattice(lattice, name, begin + i, values_[i]);
+      if (exact_) return off_lattice(lattice, piece, i);
     }
     values_.swap(snapped_);
     return success();
   }
 
-  Status check_finite(const std::string& name, uint64_t begin) const {
+  Status check_finite(const Run& piece) const {
     const auto found = std::ranges::find_if_not(values_, [](float value) { return std::isfinite(value); });
     if (found == values_.end()) return success();
-    return refused(place(name, begin + static_cast<uint64_t>(found - values_.begin())) + " is " + value_text(*found) +
+    return refused(place(piece, static_cast<uint64_t>(found - values_.begin())) + " is " + value_text(*found) +
                    ", expected a finite number; the file is damaged");
   }
 
-  Error off_lattice(DType lattice, const std::string& name, uint64_t element, float value) const {
-    return refused(place(name, element) + " is " + value_text(value) + ", which is no value of " +
+  Error off_lattice(DType lattice, const Run& piece, uint64_t index) const {
+    return refused(place(piece, index) + " is " + value_text(values_[index]) + ", which is no value of " +
                    std::string(dtype_name(lattice)) + " though the checkpoint says that its weights lie on " +
                    in_quotes(scheme_->name) + "; name a scheme to round the weights to it");
   }
 
-  std::string place(const std::string& name, uint64_t element) const {
-    const auto columns = static_cast<uint64_t>(input_.find(name)->columns());
-    return input_.path().string() + ": " + name + ": the value in row " + std::to_string(element / columns) +
-           ", column " + std::to_string(element % columns);
+  std::string place(const Run& piece, uint64_t index) const {
+    const auto columns = static_cast<uint64_t>(piece.tensor->view.columns());
+    const uint64_t element = piece.begin + index;
+    return input_.path().string() + ": " + name_in(input_.container(), piece.tensor->name) + ": the value in row " +
+           std::to_string(element / columns) + ", column " + std::to_string(element % columns);
   }
 
   const Checkpoint& input_;
@@ -131,7 +187,7 @@ class Converter {
 
 std::string scheme_of(const Checkpoint& checkpoint) {
   if (!checkpoint.config().scheme.empty()) return checkpoint.config().scheme;
-  for (const std::string_view name : {"q4_0", "bf16", "f32"}) {
+  for (const std::string_view name : {"q4_0", "q8_0", "bf16", "f16", "f32"}) {
     if (stores_every_matrix(*built_in_scheme(name), checkpoint)) return std::string(name);
   }
   return {};
@@ -145,9 +201,14 @@ Result<Conversion> convert_checkpoint(const Checkpoint& input, const std::filesy
   Converter converter(input, lattices, scheme == nullptr, progress);
 
   const Container container = container_of_path(target);
+  std::vector<Output> outputs = arrange(input, container);
   std::vector<TensorSpec> tensors;
-  for (const auto& [name, view] : input.tensors()) {
-    tensors.push_back({name, storable(container, converter.lattice(name, view.dtype), view.shape), view.shape});
+  std::unordered_map<std::string_view, const Output*> by_name;
+  for (Output& output : outputs) {
+    TensorSpec& spec = output.spec;
+    spec.dtype = storable(container, converter.lattice(spec.name, spec.dtype), spec.name, spec.shape);
+    tensors.push_back(spec);
+    by_name[spec.name] = &output;
   }
   conversion.tensors = static_cast<int64_t>(tensors.size());
 
@@ -155,7 +216,7 @@ Result<Conversion> convert_checkpoint(const Checkpoint& input, const std::filesy
   config.scheme = conversion.scheme;
   CARAT_TRY(conversion.bytes, write_checkpoint(target, config, input.vocabulary(), tensors,
                                                [&](const TensorSpec& spec, const ByteSink& sink) {
-                                                 return converter.produce(spec, sink);
+                                                 return converter.produce(*by_name.at(spec.name), sink);
                                                }));
   conversion.moved_weights = converter.moved();
   return conversion;

@@ -9,12 +9,13 @@
 
 namespace carat {
 
-/// Reads a HuggingFace folder: config.json, tokenizer.json, model.safetensors or the shards that
-/// model.safetensors.index.json names; generation_config.json and chat_template.jinja when they are there.
+/// Reads a HuggingFace folder: config.json, tokenizer.json or tokenizer.model, model.safetensors or the shards that
+/// model.safetensors.index.json names; generation_config.json when it is there, and the chat template:
+/// chat_template.jinja, or without it what tokenizer_config.json has under `chat_template`.
 Result<CheckpointContent> read_folder(const std::filesystem::path& folder);
 
-/// The vocabulary of a folder alone: tokenizer.json, with generation_config.json and chat_template.jinja when they
-/// are there.
+/// The vocabulary of a folder alone: tokenizer.json, or tokenizer.model when there is none, with generation_config.json
+/// and the chat template as above.
 Result<Vocabulary> read_folder_vocabulary(const std::filesystem::path& folder);
 
 /// Writes one, see `write_checkpoint`. Every tensor is of an element type, and its size fits.

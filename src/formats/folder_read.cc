@@ -7,15 +7,12 @@
 #include "formats/names.h"
 #include "formats/quote.h"
 #include "formats/safetensors.h"
+#include "formats/sentencepiece.h"
 
 namespace carat {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Gemma's tokenizer.json has 32 MB, its chat template 20 kB.
-constexpr size_t kTokenizerLimit = size_t{256} << 20;
-constexpr size_t kTemplateLimit = size_t{1} << 20;
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -42,17 +39,39 @@ Result<WeightMap> read_index(const fs::path& path) {
   return shard_of;
 }
 
+/// Types that Carat has no values for are nothing to it in the towers of a composite model, which are left out.
+Result<SafetensorsFile> open_file(const fs::path& path) {
+  CARAT_TRY(SafetensorsFile file, SafetensorsFile::open(path));
+  for (const UnreadableTensor& tensor : file.unreadable()) {
+    if (!is_of_text_model(text_only_name(tensor.name))) continue;
+    return refused(path.string() + ": " + printable(tensor.name) + ": type " + in_quotes(tensor.dtype) +
+                   " is not supported; expected F32, F16 or BF16");
+  }
+  return file;
+}
+
+std::vector<std::string> tensor_names(const SafetensorsFile& file) {
+  std::vector<std::string> names;
+  for (const NamedTensor& tensor : file.tensors()) names.push_back(tensor.name);
+  for (const UnreadableTensor& tensor : file.unreadable()) names.push_back(tensor.name);
+  return names;
+}
+
 Result<std::vector<SafetensorsFile>> open_shards(const fs::path& folder, const fs::path& index) {
   CARAT_TRY(WeightMap shard_of, read_index(index));
   std::set<std::string> names;
   for (const auto& [tensor, shard] : shard_of) names.insert(shard);
+  for (const std::string& name : names) {
+    if (is_there(folder / name)) continue;
+    return refused(index.string() + ": names " + in_quotes(name) + ", which is missing; copy it into the folder");
+  }
   std::vector<SafetensorsFile> files;
   for (const std::string& name : names) {
-    CARAT_TRY(SafetensorsFile file, SafetensorsFile::open(folder / name));
-    for (const NamedTensor& tensor : file.tensors()) {
-      const auto entry = shard_of.find(tensor.name);
+    CARAT_TRY(SafetensorsFile file, open_file(folder / name));
+    for (const std::string& tensor : tensor_names(file)) {
+      const auto entry = shard_of.find(tensor);
       if (entry == shard_of.end() || entry->second != name) {
-        return refused((folder / name).string() + ": " + printable(tensor.name) + ": " + index.filename().string() +
+        return refused((folder / name).string() + ": " + printable(tensor) + ": " + index.filename().string() +
                        " does not place it in this file; the shards are of different checkpoints");
       }
       shard_of.erase(entry);
@@ -71,25 +90,72 @@ Result<std::vector<SafetensorsFile>> open_weights(const fs::path& folder) {
   const fs::path single = folder / "model.safetensors";
   const fs::path index = folder / "model.safetensors.index.json";
   if (!is_there(single) && is_there(index)) return open_shards(folder, index);
-  CARAT_TRY(SafetensorsFile file, SafetensorsFile::open(single));
+  CARAT_TRY(SafetensorsFile file, open_file(single));
   std::vector<SafetensorsFile> files;
   files.push_back(std::move(file));
   return files;
 }
 
+Result<Vocabulary> read_tokenizer(const fs::path& folder) {
+  const fs::path tokenizer = folder / "tokenizer.json";
+  const fs::path model = folder / "tokenizer.model";
+  if (!is_there(tokenizer) && is_there(model)) {
+    CARAT_TRY(const FileMap file, FileMap::open(model));
+    return vocabulary_from_sentencepiece(file.bytes(), model.string());
+  }
+  CARAT_TRY(const std::string text, read_text_file(tokenizer, kLargestTokenizerJson));
+  return vocabulary_from_tokenizer_json(text, tokenizer.string());
+}
+
+/// `found` as a template, unless it is too long for one.
+Result<std::string> taken_template(const JsonFields& fields, const std::string& found) {
+  if (found.size() <= kLongestChatTemplate) return found;
+  return fields.refusal("chat_template", "has " + std::to_string(found.size()) + " bytes, expected at most " +
+                                             std::to_string(kLongestChatTemplate));
+}
+
+/// The template called "default" of a list of {"name", "template"}; empty when there is none.
+Result<std::string> default_template(const JsonFields& fields) {
+  CARAT_TRY(const nlohmann::json* list, fields.array("chat_template"));
+  std::string found;
+  for (const nlohmann::json& entry : *list) {
+    if (!entry.is_object()) {
+      return fields.refusal("chat_template", std::string("expected objects, found ") + entry.type_name());
+    }
+    const JsonFields named(entry, fields.source(), "chat_template: ");
+    CARAT_TRY(const std::string name, named.text("name"));
+    CARAT_TRY(const std::string text, named.text("template"));
+    if (name == "default") found = text;
+  }
+  return taken_template(fields, found);
+}
+
+/// Older checkpoints have the template in the tokenizer's configuration; empty when it has none.
+Result<std::string> template_of_config(const fs::path& path) {
+  CARAT_TRY(const std::string text, read_text_file(path, kSmallJsonLimit));
+  CARAT_TRY(const nlohmann::json root, parse_json_object(text, path.string()));
+  const JsonFields fields(root, path.string());
+  if (fields.has("chat_template") && root["chat_template"].is_array()) return default_template(fields);
+  CARAT_TRY(const std::string found, fields.text("chat_template", ""));
+  return taken_template(fields, found);
+}
+
+Result<std::string> read_chat_template(const fs::path& folder) {
+  if (const fs::path path = folder / "chat_template.jinja"; is_there(path))
+    return read_text_file(path, kLongestChatTemplate);
+  if (const fs::path path = folder / "tokenizer_config.json"; is_there(path)) return template_of_config(path);
+  return std::string();
+}
+
 }  // namespace
 
 Result<Vocabulary> read_folder_vocabulary(const fs::path& folder) {
-  const fs::path tokenizer = folder / "tokenizer.json";
-  CARAT_TRY(const std::string text, read_text_file(tokenizer, kTokenizerLimit));
-  CARAT_TRY(Vocabulary vocabulary, vocabulary_from_tokenizer_json(text, tokenizer.string()));
+  CARAT_TRY(Vocabulary vocabulary, read_tokenizer(folder));
   if (const fs::path path = folder / "generation_config.json"; is_there(path)) {
     CARAT_TRY(const std::string generation, read_text_file(path, kSmallJsonLimit));
     CARAT_TRY_STATUS(read_generation_config(generation, path.string(), vocabulary));
   }
-  if (const fs::path path = folder / "chat_template.jinja"; is_there(path)) {
-    CARAT_TRY(vocabulary.chat_template, read_text_file(path, kTemplateLimit));
-  }
+  CARAT_TRY(vocabulary.chat_template, read_chat_template(folder));
   return vocabulary;
 }
 

@@ -10,7 +10,9 @@
 namespace carat {
 namespace {
 
-constexpr uint32_t kVersion = 3;
+// They differ only in what the version says of big-endian files.
+constexpr uint32_t kOldestVersion = 2;
+constexpr uint32_t kNewestVersion = 3;
 constexpr uint32_t kMostDimensions = 4;
 constexpr uint32_t kHighestType = 12;
 
@@ -42,6 +44,15 @@ T load(Bytes bytes, uint64_t index) {
   T value;
   std::memcpy(&value, bytes.data() + index * sizeof(T), sizeof(T));
   return value;
+}
+
+std::string supported_types() {
+  std::string names;
+  for (int type = 0; type < kDTypes; ++type) {
+    if (type > 0) names += type + 1 < kDTypes ? ", " : " or ";
+    names += dtype_name(static_cast<DType>(type));
+  }
+  return names;
 }
 
 /// What the header says of a tensor, before it is compared with the file.
@@ -98,13 +109,14 @@ class Parser {
   }
 
   Status check_version(uint32_t version) const {
-    if (version == kVersion) return success();
-    if (version == __builtin_bswap32(kVersion)) {
+    if (version >= kOldestVersion && version <= kNewestVersion) return success();
+    if (const uint32_t swapped = __builtin_bswap32(version); swapped >= kOldestVersion && swapped <= kNewestVersion) {
       return error("is a big-endian GGUF file; expected little-endian, convert the model again");
     }
-    const std::string advice = version < kVersion ? "convert the model again with a current converter"
-                                                  : "it needs a newer version of this program";
-    return error("GGUF version " + std::to_string(version) + ", expected " + std::to_string(kVersion) + "; " + advice);
+    const std::string advice = version < kOldestVersion ? "convert the model again with a current converter"
+                                                        : "it needs a newer version of this program";
+    return error("GGUF version " + std::to_string(version) + ", expected " + std::to_string(kOldestVersion) + " or " +
+                 std::to_string(kNewestVersion) + "; " + advice);
   }
 
   Result<std::string_view> read_string(const std::string& where) {
@@ -216,8 +228,8 @@ class Parser {
     if (!type || !offset) return truncated(where);
     const auto dtype = dtype_of_ggml_type(*type);
     if (!dtype) {
-      return error(where + ": tensors of " + ggml_type_name(*type) +
-                   " are not supported; expected F32, F16, BF16 or Q4_0");
+      return error(where + ": tensors of " + ggml_type_name(*type) + " are not supported; expected " +
+                   supported_types());
     }
     header.dtype = *dtype;
     header.offset = *offset;
@@ -318,21 +330,5 @@ double GgufArray::number(uint64_t index) const {
 }
 
 Result<GgufContent> parse_gguf(Bytes bytes, const std::string& source) { return Parser(bytes, source).parse(); }
-
-Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
-  CARAT_TRY(FileMap map, FileMap::open(path));
-  GgufFile file(std::move(map));
-  CARAT_TRY(GgufContent content, parse_gguf(file.map_.bytes(), path.string()));
-  file.entries_ = std::move(content.entries);
-  file.tensors_ = std::move(content.tensors);
-  return file;
-}
-
-const GgufValue* GgufFile::find(std::string_view key) const {
-  for (const GgufEntry& entry : entries_) {
-    if (entry.key == key) return &entry.value;
-  }
-  return nullptr;
-}
 
 }  // namespace carat

@@ -75,7 +75,7 @@ struct GgufEntry {
   GgufValue value;
 };
 
-/// A parsed GGUF file (version 3, little-endian). Strings and tensor data are views into the mapped file.
+/// A parsed GGUF file (version 2 or 3, little-endian). Strings and tensor data are views into the mapped file.
 ///
 ///     "GGUF"  version u32  tensors i64  entries i64
 ///     entries: key string, type u32, value            string: length u64, bytes
@@ -84,18 +84,24 @@ struct GgufEntry {
 ///
 /// `open` checks everything but the meaning: tensors have at most 4 dimensions and a supported type, lie inside the
 /// file at multiples of the alignment and do not overlap; names and keys are unique.
+///
+/// A model may be split into several files, `NAME-00001-of-00003.gguf` and so on (llama.cpp: tools/gguf-split). Each
+/// holds some of the tensors and says in `split.no`, `split.count` and `split.tensors.count` which it is, how many
+/// there are and how many tensors they hold together; the first one has the metadata. `open` takes the path of any of
+/// them and opens all.
 class GgufFile {
  public:
+  /// Refuses, by its name, a part that is missing, is another one than its name says, or is of another model.
   static Result<GgufFile> open(const std::filesystem::path& path);
 
+  /// The metadata; of a split model those of its first part.
   const std::vector<GgufEntry>& entries() const { return entries_; }
+  /// The tensors of all parts.
   const std::vector<NamedTensor>& tensors() const { return tensors_; }
-  /// Null when there is no such entry.
-  const GgufValue* find(std::string_view key) const;
 
  private:
-  explicit GgufFile(FileMap map) : map_(std::move(map)) {}
-  FileMap map_;
+  GgufFile() = default;
+  std::vector<FileMap> maps_;  // one for each part
   std::vector<GgufEntry> entries_;
   std::vector<NamedTensor> tensors_;
 };

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <unordered_set>
 
 #include "formats/common_value.h"
 #include "formats/gguf_gemma4.h"
@@ -10,6 +12,7 @@ namespace {
 
 constexpr float kNoRotation = 1e30f;
 constexpr float kLeastNoRotation = 1e29f;
+constexpr const char* kScaledPositions = "scaled positions are not supported";
 constexpr double kSoftcapWhenAbsent = 30.0;  // as llama.cpp takes it; 0 is written for none
 
 Status read_scalars(const GgufFields& fields, ModelConfig& config) {
@@ -27,16 +30,37 @@ Status read_scalars(const GgufFields& fields, ModelConfig& config) {
   return success();
 }
 
-Status refuse_unsupported(const GgufFields& fields) {
+Status refuse_other_architectures(const GgufFields& fields) {
   CARAT_TRY(const std::string architecture, fields.text("general.architecture"));
-  if (architecture != "gemma4") {
-    return fields.refusal("general.architecture",
-                          "expected gemma4, found " + in_quotes(architecture) + "; other models are not supported");
+  if (architecture == "gemma4") return success();
+  std::string message = "expected gemma4, found " + in_quotes(architecture);
+  if (architecture == "clip") {
+    message += ", the image and audio part (mmproj) of a model; open the file of its text part";
+  } else if (architecture.starts_with("gemma4") && architecture.ends_with("assistant")) {
+    message += ", a draft model, which cannot run alone; open the Gemma 4 model that it drafts for";
+  } else {
+    message += "; supported are the Gemma 4 text models (E2B, E4B, 12B, 26B-A4B, 31B)";
   }
-  CARAT_TRY(const int64_t experts, fields.integer("gemma4.expert_count", 0));
-  if (experts != 0) return fields.refusal("gemma4.expert_count", "mixtures of experts are not supported");
+  return fields.refusal("general.architecture", message);
+}
+
+Status refuse_unsupported(const GgufFields& fields) {
+  CARAT_TRY_STATUS(refuse_other_architectures(fields));
   CARAT_TRY(const std::string scaling, fields.text("gemma4.rope.scaling.type", "none"));
-  if (scaling != "none") return fields.refusal("gemma4.rope.scaling.type", "scaled positions are not supported");
+  if (scaling != "none") return fields.refusal("gemma4.rope.scaling.type", kScaledPositions);
+  // Also without a type a factor counts; 0 stands for none.
+  for (const char* key : {"gemma4.rope.scaling.factor", "gemma4.rope.scale_linear"}) {
+    CARAT_TRY(const double factor, fields.number(key, 1.0));
+    if (factor != 0.0 && factor != 1.0) return fields.refusal(key, kScaledPositions);
+  }
+  return success();
+}
+
+Status read_experts(const GgufFields& fields, ModelConfig& config) {
+  CARAT_TRY(config.experts, fields.integer("gemma4.expert_count", 0));
+  if (config.experts == 0) return success();
+  CARAT_TRY(config.experts_used, fields.integer("gemma4.expert_used_count"));
+  CARAT_TRY(config.expert_width, fields.integer("gemma4.expert_feed_forward_length"));
   return success();
 }
 
@@ -47,7 +71,10 @@ Result<std::vector<int64_t>> read_head_widths(const GgufFields& fields, const st
   for (const std::string& same : {"gemma4.attention.value_length" + suffix, "gemma4.rope.dimension_count" + suffix}) {
     if (!fields.has(same)) continue;
     CARAT_TRY(const std::vector<int64_t> others, fields.per_layer(same, layers));
-    if (others != widths) return fields.refusal(same, "expected the same as " + key);
+    const auto [width, other] = std::ranges::mismatch(widths, others);
+    if (width == widths.end()) continue;
+    return fields.refusal(
+        same, "expected " + std::to_string(*width) + ", as " + key + " says, found " + std::to_string(*other));
   }
   return widths;
 }
@@ -62,6 +89,48 @@ Status read_head_count(const GgufFields& fields, ModelConfig& config) {
   return success();
 }
 
+/// One boolean for each layer, true where it slides; or a number N, and every N-th layer is a full one.
+Status read_attention_types(const GgufFields& fields, ModelConfig& config) {
+  constexpr const char* kPattern = "gemma4.attention.sliding_window_pattern";
+  const size_t layers = config.layers.size();
+  const auto set = [&](size_t layer, bool slides) {
+    config.layers[layer].attention = slides ? AttentionType::kSliding : AttentionType::kFull;
+  };
+  if (!fields.is_array(kPattern)) {
+    CARAT_TRY(const int64_t period, fields.integer(kPattern));
+    if (period < 2 || period > kMostLayers) {
+      return fields.refusal(kPattern, "expected a boolean for each layer, or how many layers there are for each full " +
+                                          ("one, 2 or more; found " + std::to_string(period)));
+    }
+    for (size_t i = 0; i < layers; ++i) set(i, (i + 1) % static_cast<size_t>(period) != 0);
+    return success();
+  }
+  CARAT_TRY(const GgufArray* sliding, fields.integers(kPattern));
+  if (sliding->size() != layers) {
+    return fields.refusal(kPattern, "expected one entry for each of " + std::to_string(layers) + " layers, found " +
+                                        std::to_string(sliding->size()));
+  }
+  for (size_t i = 0; i < layers; ++i) set(i, sliding->integer(i) != 0);
+  return success();
+}
+
+/// The file does not say that keys are used as values: its full layers that have keys of their own then have no attn_v.
+Status read_key_as_value(const GgufFields& fields, const std::vector<NamedTensor>& tensors, ModelConfig& config) {
+  std::unordered_set<std::string> names;
+  for (const NamedTensor& tensor : tensors) names.insert(tensor.name);
+  std::string missing;
+  bool has_values = false;
+  for (LayerConfig& layer : config.layers) {
+    if (layer.attention != AttentionType::kFull) continue;
+    const std::string name = "blk." + std::to_string(layer.kv_layer) + ".attn_v.weight";
+    layer.value_is_key = !names.contains(name);
+    if (layer.value_is_key) missing = name;
+    has_values = has_values || !layer.value_is_key;
+  }
+  if (missing.empty() || !has_values) return success();
+  return fields.refusal(missing, "is missing, but other layers of full attention have theirs; the file is incomplete");
+}
+
 Status read_layers(const GgufFields& fields, ModelConfig& config) {
   CARAT_TRY(const int64_t count, fields.integer("gemma4.block_count"));
   if (count < 1 || count > kMostLayers) {
@@ -71,21 +140,17 @@ Status read_layers(const GgufFields& fields, ModelConfig& config) {
   const auto layers = static_cast<size_t>(count);
   config.layers.resize(layers);
   CARAT_TRY_STATUS(read_head_count(fields, config));
-  constexpr const char* kPattern = "gemma4.attention.sliding_window_pattern";
-  CARAT_TRY(const GgufArray* sliding, fields.integers(kPattern));
-  if (sliding->size() != layers) {
-    return fields.refusal(kPattern, "expected one entry for each of " + std::to_string(layers) + " layers, found " +
-                                        std::to_string(sliding->size()));
-  }
+  CARAT_TRY_STATUS(read_attention_types(fields, config));
   CARAT_TRY(const std::vector<int64_t> ffn, fields.per_layer("gemma4.feed_forward_length", layers));
   CARAT_TRY(const std::vector<int64_t> kv_heads, fields.per_layer("gemma4.attention.head_count_kv", layers));
   CARAT_TRY(const std::vector<int64_t> full_width, read_head_widths(fields, "", layers));
   const bool one_width = !fields.has("gemma4.attention.key_length_swa");
   CARAT_TRY(const std::vector<int64_t> sliding_width, read_head_widths(fields, one_width ? "" : "_swa", layers));
   for (size_t i = 0; i < layers; ++i) {
-    const bool full = sliding->integer(i) == 0;
-    config.layers[i] = {full ? AttentionType::kFull : AttentionType::kSliding, kv_heads[i],
-                        full ? full_width[i] : sliding_width[i], ffn[i], 0};
+    LayerConfig& layer = config.layers[i];
+    layer.kv_heads = kv_heads[i];
+    layer.head_width = layer.attention == AttentionType::kFull ? full_width[i] : sliding_width[i];
+    layer.ffn_width = ffn[i];
   }
   CARAT_TRY(const int64_t shared, fields.integer("gemma4.attention.shared_kv_layers", 0));
   if (auto assigned = assign_kv_layers(config, shared); !assigned.ok()) {
@@ -133,6 +198,9 @@ Result<int64_t> count_rotated_pairs(const GgufFields& fields, const TensorView& 
 Status read_rotary_fraction(const GgufFields& fields, const std::vector<NamedTensor>& tensors, ModelConfig& config) {
   const LayerConfig* full = first_full_layer(config);
   if (full == nullptr) return success();
+  if (!common_value(config, AttentionType::kFull, &LayerConfig::head_width, full->head_width)) {
+    return fields.refusal(kRopeFactorsName, "is one list for all full attention layers, but their head widths differ");
+  }
   for (const NamedTensor& tensor : tensors) {
     if (tensor.name != kRopeFactorsName) continue;
     CARAT_TRY(const int64_t pairs, count_rotated_pairs(fields, tensor.view, full->head_width / 2));
@@ -168,6 +236,8 @@ Result<ModelConfig> config_from_gguf(const GgufFields& fields, const std::vector
   ModelConfig config;
   CARAT_TRY_STATUS(read_scalars(fields, config));
   CARAT_TRY_STATUS(read_layers(fields, config));
+  CARAT_TRY_STATUS(read_experts(fields, config));
+  CARAT_TRY_STATUS(read_key_as_value(fields, tensors, config));
   if (auto valid = validate(config); !valid.ok()) return fields.refusal("gemma4", valid.error().message);
   CARAT_TRY_STATUS(read_rotary_fraction(fields, tensors, config));
   return config;
@@ -185,6 +255,11 @@ Status add_config(const ModelConfig& config, GgufHeader& header) {
   add("gemma4.context_length", config.context);
   add("gemma4.embedding_length", config.hidden);
   add_per_layer(header, "gemma4.feed_forward_length", config, &LayerConfig::ffn_width);
+  if (config.experts != 0) {
+    add("gemma4.expert_count", config.experts);
+    add("gemma4.expert_used_count", config.experts_used);
+    add("gemma4.expert_feed_forward_length", config.expert_width);
+  }
   add("gemma4.attention.head_count", config.heads);
   add_per_layer(header, "gemma4.attention.head_count_kv", config, &LayerConfig::kv_heads);
   add("gemma4.attention.key_length", *full_width);

@@ -12,12 +12,13 @@
 namespace carat {
 
 /// Typed access to the metadata of a GGUF file; an entry of the wrong type is refused by its key. Integers of every
-/// width are taken where an integer is expected. Does not own the entries.
+/// width are taken where an integer is expected, booleans only in arrays. Does not own the entries.
 class GgufFields {
  public:
   GgufFields(const std::vector<GgufEntry>& entries, std::string source);
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
+  bool is_array(std::string_view key) const;
 
   /// The entry has to be there.
   Result<int64_t> integer(std::string_view key) const;
@@ -43,7 +44,7 @@ class GgufFields {
  private:
   const GgufValue* find(std::string_view key) const;
   Result<const GgufValue*> value(std::string_view key) const;
-  Result<const GgufArray*> array(std::string_view key) const;
+  Result<const GgufArray*> array(std::string_view key, bool (*accepts)(GgufType), const std::string& elements) const;
 
   const std::vector<GgufEntry>& entries_;
   std::string source_;

@@ -8,20 +8,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The number for the commonest type of a file (llama.cpp: include/llama.h, enum llama_ftype).
+/// The number that llama.cpp has for a file whose matrices are mostly of one type (llama.cpp: include/llama.h, enum
+/// llama_ftype; of the variants of a type the plainest).
+uint32_t file_type_of(DType dtype) {
+  constexpr uint32_t kNumbers[kDTypes] = {0, 1, 32, 2, 3, 8, 9, 7, 10, 12, 15, 17, 18, 37, 41};
+  return kNumbers[static_cast<size_t>(dtype)];
+}
+
+/// By the type of the embedding, which every scheme stores as it stores most matrices.
 uint32_t file_type(const std::vector<TensorSpec>& tensors) {
   for (const TensorSpec& tensor : tensors) {
-    if (tensor.name != "model.embed_tokens.weight") continue;
-    switch (tensor.dtype) {
-      case DType::kF32:
-        return 0;
-      case DType::kF16:
-        return 1;
-      case DType::kQ4_0:
-        return 2;
-      case DType::kBF16:
-        return 32;
-    }
+    if (tensor.name == "model.embed_tokens.weight") return file_type_of(tensor.dtype);
   }
   return 0;
 }

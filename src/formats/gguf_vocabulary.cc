@@ -11,6 +11,9 @@ namespace {
 // Ends of generation that a chat model's vocabulary names by their text (a turn's end, a call for a tool's answer).
 constexpr std::string_view kEndOfTurn = "<turn|>";
 constexpr std::string_view kToolResponse = "<|tool_response>";
+constexpr std::string_view kChatTemplate = "tokenizer.chat_template";
+constexpr std::string_view kStopIds = "carat.stop_token_ids";
+constexpr std::string_view kSuppressedIds = "tokenizer.ggml.suppress_tokens";
 
 using PieceIds = std::unordered_map<std::string_view, int32_t>;
 
@@ -92,16 +95,23 @@ Status read_base_ids(const GgufFields& fields, const PieceIds& ids, Vocabulary& 
   return success();
 }
 
-Status read_stop_ids(const GgufFields& fields, const PieceIds& ids, Vocabulary& vocabulary) {
-  if (fields.has("carat.stop_token_ids")) {
-    CARAT_TRY(const GgufArray* stop, fields.integers("carat.stop_token_ids"));
-    for (uint64_t i = 0; i < stop->size(); ++i) {
-      const int64_t id = stop->integer(i);
-      if (id < 0 || id >= vocabulary.size()) {
-        return fields.refusal("carat.stop_token_ids", std::to_string(id) + " is no id of this vocabulary");
-      }
-      vocabulary.stop.push_back(static_cast<int32_t>(id));
+Result<std::vector<int32_t>> read_ids(const GgufFields& fields, std::string_view key, int32_t pieces) {
+  CARAT_TRY(const GgufArray* found, fields.integers(key));
+  std::vector<int32_t> ids;
+  for (uint64_t i = 0; i < found->size(); ++i) {
+    const int64_t id = found->integer(i);
+    if (id < 0 || id >= pieces) {
+      return fields.refusal(key,
+                            std::to_string(id) + " is no id of a vocabulary of " + std::to_string(pieces) + " pieces");
     }
+    ids.push_back(static_cast<int32_t>(id));
+  }
+  return ids;
+}
+
+Status read_stop_ids(const GgufFields& fields, const PieceIds& ids, Vocabulary& vocabulary) {
+  if (fields.has(kStopIds)) {
+    CARAT_TRY(vocabulary.stop, read_ids(fields, kStopIds, vocabulary.size()));
     return success();
   }
   CARAT_TRY(const int32_t end, read_id(fields, "tokenizer.ggml.eos_token_id", vocabulary.size()));
@@ -172,8 +182,15 @@ Result<Vocabulary> vocabulary_from_gguf(const GgufFields& fields, const std::str
   CARAT_TRY_STATUS(read_merges(fields, ids, vocabulary));
   CARAT_TRY_STATUS(read_base_ids(fields, ids, vocabulary));
   CARAT_TRY_STATUS(read_stop_ids(fields, ids, vocabulary));
+  if (fields.has(kSuppressedIds)) {
+    CARAT_TRY(vocabulary.suppressed, read_ids(fields, kSuppressedIds, vocabulary.size()));
+  }
   CARAT_TRY_STATUS(read_sampling(fields, vocabulary));
-  CARAT_TRY(vocabulary.chat_template, fields.text("tokenizer.chat_template", ""));
+  CARAT_TRY(vocabulary.chat_template, fields.text(kChatTemplate, ""));
+  if (vocabulary.chat_template.size() > kLongestChatTemplate) {
+    return fields.refusal(kChatTemplate, "has " + std::to_string(vocabulary.chat_template.size()) +
+                                             " bytes, expected at most " + std::to_string(kLongestChatTemplate));
+  }
   CARAT_TRY(const std::vector<int32_t> merged, check_vocabulary(vocabulary, source));
   return vocabulary;
 }
@@ -190,10 +207,11 @@ Status add_vocabulary(const Vocabulary& vocabulary, GgufHeader& header) {
   header.add_i32_array("tokenizer.ggml.token_type", types);
   CARAT_TRY_STATUS(add_merges(vocabulary, header));
   add_base_ids(vocabulary, header);
-  header.add_i32_array("carat.stop_token_ids", vocabulary.stop);
+  header.add_i32_array(kStopIds, vocabulary.stop);
+  if (!vocabulary.suppressed.empty()) header.add_i32_array(kSuppressedIds, vocabulary.suppressed);
   header.add_bool("tokenizer.ggml.add_bos_token", true);
   header.add_bool("tokenizer.ggml.add_space_prefix", false);
-  if (!vocabulary.chat_template.empty()) header.add_string("tokenizer.chat_template", vocabulary.chat_template);
+  if (!vocabulary.chat_template.empty()) header.add_string(kChatTemplate, vocabulary.chat_template);
   return success();
 }
 

@@ -6,6 +6,12 @@
 
 namespace carat {
 
+std::string described(const nlohmann::json& value) {
+  const std::string type = value.type_name();
+  if (value.is_string()) return type + " " + in_quotes(value.get_ref<const std::string&>());
+  return value.is_number() || value.is_boolean() ? type + " " + value.dump() : type;
+}
+
 Result<nlohmann::json> parse_json_object(std::string_view text, const std::string& source) {
   nlohmann::json parsed = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded()) return refused(source + ": is no valid JSON; copy the file again");
@@ -45,19 +51,19 @@ Result<const nlohmann::json*> JsonFields::member(const char* key) const {
 Result<int64_t> JsonFields::integer(const char* key) const {
   CARAT_TRY(const nlohmann::json* value, member(key));
   if (value->is_number_unsigned() && value->get<uint64_t>() > INT64_MAX) return refusal(key, "is too large");
-  if (!value->is_number_integer()) return refusal(key, std::string("expected an integer, found ") + value->type_name());
+  if (!value->is_number_integer()) return refusal(key, std::string("expected an integer, found ") + described(*value));
   return value->get<int64_t>();
 }
 
 Result<double> JsonFields::number(const char* key) const {
   CARAT_TRY(const nlohmann::json* value, member(key));
-  if (!value->is_number()) return refusal(key, std::string("expected a number, found ") + value->type_name());
+  if (!value->is_number()) return refusal(key, std::string("expected a number, found ") + described(*value));
   return value->get<double>();
 }
 
 Result<std::string> JsonFields::text(const char* key) const {
   CARAT_TRY(const nlohmann::json* value, member(key));
-  if (!value->is_string()) return refusal(key, std::string("expected a string, found ") + value->type_name());
+  if (!value->is_string()) return refusal(key, std::string("expected a string, found ") + described(*value));
   return value->get<std::string>();
 }
 
@@ -76,19 +82,19 @@ Result<std::string> JsonFields::text(const char* key, const std::string& fallbac
 Result<bool> JsonFields::flag(const char* key, bool fallback) const {
   if (!has(key)) return fallback;
   CARAT_TRY(const nlohmann::json* value, member(key));
-  if (!value->is_boolean()) return refusal(key, std::string("expected true or false, found ") + value->type_name());
+  if (!value->is_boolean()) return refusal(key, std::string("expected true or false, found ") + described(*value));
   return value->get<bool>();
 }
 
 Result<JsonFields> JsonFields::object(const char* key) const {
   CARAT_TRY(const nlohmann::json* value, member(key));
-  if (!value->is_object()) return refusal(key, std::string("expected an object, found ") + value->type_name());
+  if (!value->is_object()) return refusal(key, std::string("expected an object, found ") + described(*value));
   return JsonFields(*value, source_, path_ + key + ".");
 }
 
 Result<const nlohmann::json*> JsonFields::array(const char* key) const {
   CARAT_TRY(const nlohmann::json* value, member(key));
-  if (!value->is_array()) return refusal(key, std::string("expected an array, found ") + value->type_name());
+  if (!value->is_array()) return refusal(key, std::string("expected an array, found ") + described(*value));
   return value;
 }
 

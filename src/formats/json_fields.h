@@ -16,6 +16,9 @@ inline constexpr size_t kSmallJsonLimit = size_t{16} << 20;
 /// Parses a whole JSON file that must hold an object. `source` names it in messages.
 Result<nlohmann::json> parse_json_object(std::string_view text, const std::string& source);
 
+/// What a value is, for messages: `number 1.5`, `string "a"`, `array`.
+std::string described(const nlohmann::json& value);
+
 /// The double that prints as the float does, for writing JSON: 1e-06, not 9.99999997e-07.
 double shortest_decimal(float value);
 
@@ -44,6 +47,7 @@ class JsonFields {
   Result<const nlohmann::json*> array(const char* key) const;
 
   const nlohmann::json& json() const { return *object_; }
+  const std::string& source() const { return source_; }
 
   /// "config.json: text_config.head_dim: " and `message`, refused.
   Error refusal(const std::string& key, const std::string& message) const;

@@ -2,8 +2,10 @@
 
 #include <array>
 #include <cmath>
+#include <cstdio>
 #include <optional>
 
+#include "formats/quote.h"
 #include "formats/vocabulary.h"
 
 namespace carat {
@@ -14,9 +16,22 @@ Status check_extent(const std::string& what, int64_t found, int64_t largest) {
   return refused(what + ": expected 1 to " + std::to_string(largest) + ", found " + std::to_string(found));
 }
 
-Status check_number(const std::string& what, float found, bool good) {
+Status check_number(const std::string& what, float found, bool good, const std::string& expected) {
   if (std::isfinite(found) && good) return success();
-  return refused(what + ": " + std::to_string(found) + " makes no sense");
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%g", static_cast<double>(found));
+  return refused(what + ": expected " + expected + ", found " + text.data());
+}
+
+Status check_numbers(const ModelConfig& config) {
+  CARAT_TRY_STATUS(check_number("RMS epsilon", config.rms_epsilon, config.rms_epsilon > 0 && config.rms_epsilon < 1,
+                                "more than 0 and less than 1"));
+  CARAT_TRY_STATUS(check_number("logit soft-cap", config.softcap, config.softcap >= 0, "0 (none) or more"));
+  CARAT_TRY_STATUS(
+      check_number("sliding RoPE base", config.rope_theta_sliding, config.rope_theta_sliding >= 1, "1 or more"));
+  CARAT_TRY_STATUS(check_number("full RoPE base", config.rope_theta_full, config.rope_theta_full >= 1, "1 or more"));
+  return check_number("rotary fraction", config.full_rotary_fraction,
+                      config.full_rotary_fraction >= 0 && config.full_rotary_fraction <= 1, "0 to 1");
 }
 
 Status check_layer(const ModelConfig& config, size_t index) {
@@ -53,6 +68,32 @@ Status check_sharing(const ModelConfig& config) {
     }
   }
   return success();
+}
+
+/// Either every full layer uses its keys as values or none does, and no sliding layer: the files know no other form.
+Status check_key_as_value(const ModelConfig& config) {
+  std::optional<bool> all_full;
+  for (size_t index = 0; index < config.layers.size(); ++index) {
+    const LayerConfig& layer = config.layers[index];
+    const bool full = layer.attention == AttentionType::kFull;
+    if (full && !all_full) all_full = layer.value_is_key;
+    if (layer.value_is_key == (full && *all_full)) continue;
+    return refused("layer " + std::to_string(index) + ": " +
+                   (layer.value_is_key ? "has no value projection" : "has a value projection") +
+                   "; expected none in any of the full attention layers, or one in every layer");
+  }
+  return success();
+}
+
+Status check_experts(const ModelConfig& config) {
+  if (config.experts == 0) {
+    if (config.experts_used == 0 && config.expert_width == 0) return success();
+    return refused("experts used " + std::to_string(config.experts_used) + " and expert width " +
+                   std::to_string(config.expert_width) + ", but there are no experts");
+  }
+  CARAT_TRY_STATUS(check_extent("experts", config.experts, kMostExperts));
+  CARAT_TRY_STATUS(check_extent("experts used by a token", config.experts_used, config.experts));
+  return check_extent("expert width", config.expert_width, kWidestFfn);
 }
 
 }  // namespace
@@ -98,13 +139,13 @@ Status validate(const ModelConfig& config) {
   if (config.per_layer_width != 0) {
     CARAT_TRY_STATUS(check_extent("per-layer embedding width", config.per_layer_width, kWidestHidden));
   }
-  CARAT_TRY_STATUS(check_number("RMS epsilon", config.rms_epsilon, config.rms_epsilon > 0 && config.rms_epsilon < 1));
-  CARAT_TRY_STATUS(check_number("logit soft-cap", config.softcap, config.softcap >= 0));
-  CARAT_TRY_STATUS(check_number("sliding RoPE base", config.rope_theta_sliding, config.rope_theta_sliding >= 1));
-  CARAT_TRY_STATUS(check_number("full RoPE base", config.rope_theta_full, config.rope_theta_full >= 1));
-  CARAT_TRY_STATUS(check_number("rotary fraction", config.full_rotary_fraction,
-                                config.full_rotary_fraction >= 0 && config.full_rotary_fraction <= 1));
+  if (!is_printable(config.scheme)) {
+    return refused("scheme: expected at most 80 printable characters of ASCII, found " + in_quotes(config.scheme));
+  }
+  CARAT_TRY_STATUS(check_numbers(config));
   for (size_t index = 0; index < config.layers.size(); ++index) CARAT_TRY_STATUS(check_layer(config, index));
+  CARAT_TRY_STATUS(check_experts(config));
+  CARAT_TRY_STATUS(check_key_as_value(config));
   return check_sharing(config);
 }
 

@@ -14,6 +14,7 @@ inline constexpr int64_t kMostHeads = 1024;
 inline constexpr int64_t kWidestHead = 1 << 13;
 inline constexpr int64_t kWidestHidden = 1 << 16;
 inline constexpr int64_t kWidestFfn = 1 << 20;
+inline constexpr int64_t kMostExperts = 1 << 12;
 inline constexpr int64_t kLongestContext = 1 << 30;
 
 enum class AttentionType : uint8_t { kSliding, kFull };
@@ -21,10 +22,11 @@ enum class AttentionType : uint8_t { kSliding, kFull };
 /// What differs from layer to layer.
 struct LayerConfig {
   AttentionType attention = AttentionType::kSliding;
-  int64_t kv_heads = 1;    ///< K: key-value heads
-  int64_t head_width = 0;  ///< width of one head, for queries, keys and values
-  int64_t ffn_width = 0;   ///< rows of the gate and up projections
-  int64_t kv_layer = 0;    ///< the layer whose keys and values this one reads: itself, or the last owner of its type
+  int64_t kv_heads = 1;       ///< K: key-value heads
+  int64_t head_width = 0;     ///< width of one head, for queries, keys and values
+  int64_t ffn_width = 0;      ///< rows of the gate and up projections
+  int64_t kv_layer = 0;       ///< the layer whose keys and values this one reads: itself, or the last owner of its type
+  bool value_is_key = false;  ///< no value projection: values come from the key projection, before its norm and rope
 };
 
 /// The shape of a Gemma 4 text decoder, whatever file it came from. Letters are those of ARCHITECTURE.md.
@@ -36,6 +38,9 @@ struct ModelConfig {
   int64_t hidden = 0;           ///< D
   int64_t heads = 0;            ///< H: query heads, the same in all layers
   int64_t per_layer_width = 0;  ///< P; 0 means no per-layer embeddings
+  int64_t experts = 0;          ///< E: experts of each layer, beside its dense branch; 0 means none
+  int64_t experts_used = 0;     ///< experts that a token is routed to
+  int64_t expert_width = 0;     ///< feed-forward width of one expert
   int64_t sliding_window = 0;   ///< W: a sliding layer sees this many keys, its own included
   int64_t context = 0;          ///< most positions that the model was made for
   float rms_epsilon = 1e-6f;
@@ -59,12 +64,16 @@ struct ModelConfig {
 Status assign_kv_layers(ModelConfig& config, int64_t shared);
 
 /// Refuses, by name, an extent that is not positive or beyond what any Gemma 4 could have (so that sizes
-/// computed from a config cannot overflow), heads that key-value heads do not divide, odd head widths.
+/// computed from a config cannot overflow), heads that key-value heads do not divide, odd head widths, more experts
+/// used than there are, keys used as values in some full layers only or in a sliding one, a scheme's name that would
+/// print as something else.
 Status validate(const ModelConfig& config);
 
 /// Reads `config.json` of a HuggingFace checkpoint, composite (`text_config`) or text-only, with the older
-/// (`global_head_dim`) or the newer (`per_layer_config`) keys. `source` names the file in messages.
-/// Refuses, by name, what is recognised but not supported: experts, key-as-value attention, other models.
+/// (`global_head_dim`, `num_global_key_value_heads`) or the newer (`per_layer_config`) keys. `source` names the file in
+/// messages. Keys have the meaning and the defaults that transformers gives them (transformers:
+/// models/gemma4/configuration_gemma4.py, models/gemma4_unified/configuration_gemma4_unified.py). Refuses, by name,
+/// what is recognised but not supported: quantized weights, bidirectional attention, draft models, other models.
 Result<ModelConfig> config_from_json(const std::string& text, const std::string& source);
 
 /// The `config.json` of a text-only `Gemma4ForCausalLM` that transformers loads. `dtype` is torch's name of the

@@ -38,6 +38,16 @@ constexpr NamePair kLayerNames[] = {
     {"per_layer_input_gate.weight", "inp_gate.weight"},
     {"per_layer_projection.weight", "proj.weight"},
     {"post_per_layer_input_norm.weight", "post_norm.weight"},
+    {"router.proj.weight", "ffn_gate_inp.weight"},
+    {"router.scale", "ffn_gate_inp.scale"},
+    {"router.per_expert_scale", "ffn_down_exps.scale"},
+    {"experts.gate_up_proj", "ffn_gate_up_exps.weight"},
+    {"experts.gate_proj", "ffn_gate_exps.weight"},
+    {"experts.up_proj", "ffn_up_exps.weight"},
+    {"experts.down_proj", "ffn_down_exps.weight"},
+    {"post_feedforward_layernorm_1.weight", "post_ffw_norm_1.weight"},
+    {"pre_feedforward_layernorm_2.weight", "pre_ffw_norm_2.weight"},
+    {"post_feedforward_layernorm_2.weight", "post_ffw_norm_2.weight"},
 };
 
 constexpr NamePair kLayerPrefixes = {"model.layers.", "blk."};
@@ -71,6 +81,12 @@ std::optional<std::string> hf_name_from_gguf(std::string_view name) {
 
 std::optional<std::string> gguf_name_from_hf(std::string_view name) {
   return translate(name, &NamePair::hf, &NamePair::gguf);
+}
+
+bool is_router(std::string_view name) { return name.ends_with(".router.proj.weight"); }
+
+bool is_of_text_model(std::string_view name) {
+  return name.starts_with(kLayerPrefixes.hf) || gguf_name_from_hf(name).has_value();
 }
 
 std::string text_only_name(std::string_view name) {

@@ -14,6 +14,13 @@ std::optional<std::string> hf_name_from_gguf(std::string_view name);
 /// The inverse.
 std::optional<std::string> gguf_name_from_hf(std::string_view name);
 
+/// Whether the tensor of this HuggingFace name routes tokens to experts: a small matrix that no file rounds much.
+bool is_router(std::string_view name);
+
+/// Whether a tensor of this HuggingFace text-only name is a part of the text model, be it one that Gemma 4 has or not;
+/// others belong to image and audio towers.
+bool is_of_text_model(std::string_view name);
+
 /// Removes the composite checkpoint's `language_model.` part: `model.language_model.norm.weight` ->
 /// `model.norm.weight`. Other names come back unchanged.
 std::string text_only_name(std::string_view name);

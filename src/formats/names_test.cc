@@ -26,10 +26,21 @@ TEST(Names, ThoseThatAreEasyToConfuse) {
 
 TEST(Names, StrangersHaveNone) {
   for (const char* name : {"rope_freqs.weight", "blk.attn_q.weight", "blk..attn_q.weight", "blk.x.attn_q.weight",
-                           "blk.0.attn_q.bias", "blk.0", "blk.", "", "blk.0.ffn_gate_inp.weight"}) {
+                           "blk.0.attn_q.bias", "blk.0", "blk.", "", "blk.0.ffn_gate_inp.bias"}) {
     EXPECT_FALSE(hf_name_from_gguf(name)) << name;
   }
   EXPECT_FALSE(gguf_name_from_hf("model.vision_tower.layers.0.weight"));
+}
+
+TEST(Names, TensorsOfTheTextModelAreKnownByTheirPlace) {
+  for (const char* name :
+       {"model.embed_tokens.weight", "model.norm.weight", "lm_head.weight", "model.per_layer_model_projection.weight",
+        "model.layers.0.self_attn.q_proj.weight", "model.layers.0.self_attn.q_proj.weight_scale"}) {
+    EXPECT_TRUE(is_of_text_model(name)) << name;
+  }
+  for (const char* name : {"model.vision_tower.layers.0.weight", "model.embed_audio.x", "model.layers", ""}) {
+    EXPECT_FALSE(is_of_text_model(name)) << name;
+  }
 }
 
 TEST(Names, TextPartOfACompositeCheckpoint) {

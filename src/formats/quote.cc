@@ -22,6 +22,8 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+bool is_printable(std::string_view text) { return printable(text) == text; }
+
 std::string in_quotes(std::string_view text) { return '"' + printable(text) + '"'; }
 
 }  // namespace carat

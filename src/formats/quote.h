@@ -12,4 +12,7 @@ std::string in_quotes(std::string_view text);
 /// The same without the quotes, for names that stand at the head of a message.
 std::string printable(std::string_view text);
 
+/// Whether `printable` shows the text as it is.
+bool is_printable(std::string_view text);
+
 }  // namespace carat

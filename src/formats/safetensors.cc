@@ -25,28 +25,28 @@ std::optional<DType> dtype_of(const std::string& name) {
   return std::nullopt;
 }
 
-/// `data` begin at byte `data_begin` of the file.
-Result<NamedTensor> make_tensor(const SafetensorsEntry& entry, Bytes data, uint64_t data_begin,
+Status check_place(const SafetensorsEntry& entry, uint64_t data_size, const std::string& source) {
+  if (entry.begin <= entry.end && entry.end <= data_size) return success();
+  return refused(source + ": " + printable(entry.name) + ": lies at bytes " + std::to_string(entry.begin) + " to " +
+                 std::to_string(entry.end) + " of " + std::to_string(data_size) +
+                 " bytes of data; the file is truncated or damaged");
+}
+
+/// `entry`, of the type `dtype`, lies inside `data`, which begin at byte `data_begin` of the file.
+Result<NamedTensor> make_tensor(const SafetensorsEntry& entry, DType dtype, Bytes data, uint64_t data_begin,
                                 const std::string& source) {
   const std::string name = source + ": " + printable(entry.name);
-  const auto dtype = dtype_of(entry.dtype);
-  if (!dtype)
-    return refused(name + ": type " + in_quotes(entry.dtype) + " is not supported; expected F32, F16 or BF16");
-  const auto bytes = tensor_bytes(*dtype, entry.shape);
+  const auto bytes = tensor_bytes(dtype, entry.shape);
   if (!bytes) return refused(name + ": the size of " + shape_text(entry.shape) + " does not fit in 64 bits");
-  if (entry.begin > entry.end || entry.end > data.size()) {
-    return refused(name + ": lies at bytes " + std::to_string(entry.begin) + " to " + std::to_string(entry.end) +
-                   " of " + std::to_string(data.size()) + " bytes of data; the file is truncated or damaged");
-  }
   if (entry.end - entry.begin != *bytes) {
     return refused(name + ": " + shape_text(entry.shape) + " " + entry.dtype + " takes " + std::to_string(*bytes) +
                    " bytes, but its offsets leave " + std::to_string(entry.end - entry.begin));
   }
-  if ((data_begin + entry.begin) % static_cast<uint64_t>(block_bytes(*dtype)) != 0) {
+  if ((data_begin + entry.begin) % static_cast<uint64_t>(block_bytes(dtype)) != 0) {
     return refused(
         name + ": does not begin at a multiple of its element size; save the file again with a current safetensors");
   }
-  return NamedTensor{entry.name, {*dtype, entry.shape, data.subspan(entry.begin, *bytes)}};
+  return NamedTensor{entry.name, {dtype, entry.shape, data.subspan(entry.begin, *bytes)}};
 }
 
 Status check_coverage(std::vector<SafetensorsEntry> entries, uint64_t data_size, const std::string& source) {
@@ -78,7 +78,7 @@ Status check_names(const std::vector<SafetensorsEntry>& entries, const std::stri
 
 }  // namespace
 
-Result<std::vector<NamedTensor>> parse_safetensors(Bytes bytes, const std::string& source) {
+Result<SafetensorsContent> parse_safetensors(Bytes bytes, const std::string& source) {
   ByteReader reader(bytes);
   const auto length = reader.read<uint64_t>();
   if (!length) {
@@ -98,20 +98,24 @@ Result<std::vector<NamedTensor>> parse_safetensors(Bytes bytes, const std::strin
   CARAT_TRY_STATUS(check_names(entries, source));
 
   const Bytes data = bytes.subspan(reader.position());
-  std::vector<NamedTensor> tensors;
-  tensors.reserve(entries.size());
+  SafetensorsContent content;
   for (const SafetensorsEntry& entry : entries) {
-    CARAT_TRY(NamedTensor tensor, make_tensor(entry, data, reader.position(), source));
-    tensors.push_back(std::move(tensor));
+    CARAT_TRY_STATUS(check_place(entry, data.size(), source));
+    if (const auto dtype = dtype_of(entry.dtype)) {
+      CARAT_TRY(NamedTensor tensor, make_tensor(entry, *dtype, data, reader.position(), source));
+      content.tensors.push_back(std::move(tensor));
+    } else {
+      content.unreadable.push_back({entry.name, entry.dtype});
+    }
   }
   CARAT_TRY_STATUS(check_coverage(entries, data.size(), source));
-  return tensors;
+  return content;
 }
 
 Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {
   CARAT_TRY(FileMap map, FileMap::open(path));
   SafetensorsFile file(std::move(map));
-  CARAT_TRY(file.tensors_, parse_safetensors(file.map_.bytes(), path.string()));
+  CARAT_TRY(file.content_, parse_safetensors(file.map_.bytes(), path.string()));
   return file;
 }
 

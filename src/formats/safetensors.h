@@ -11,26 +11,39 @@
 
 namespace carat {
 
+/// A tensor of a type that Carat has no values for.
+struct UnreadableTensor {
+  std::string name;
+  std::string dtype;  ///< as the file says it
+};
+
+/// The tensors of a file, in the order of its header.
+struct SafetensorsContent {
+  std::vector<NamedTensor> tensors;
+  std::vector<UnreadableTensor> unreadable;  ///< lie inside the file; their size is not compared with their type
+};
+
 /// A parsed .safetensors file; tensor data are views into the mapped file.
 ///
 ///     header length u64, header JSON {"name": {"dtype", "shape", "data_offsets": [begin, end]}, ...}, data
 ///
 /// The offsets must cover the data without hole or overlap, as the format demands. Every tensor begins at a multiple
 /// of its element size, so that it can be used where it lies; the format's own library writes nothing else.
-/// Types other than F32, F16 and BF16 are refused by name.
+/// Tensors of types other than F32, F16 and BF16 are only named.
 class SafetensorsFile {
  public:
   static Result<SafetensorsFile> open(const std::filesystem::path& path);
-  const std::vector<NamedTensor>& tensors() const { return tensors_; }
+  const std::vector<NamedTensor>& tensors() const { return content_.tensors; }
+  const std::vector<UnreadableTensor>& unreadable() const { return content_.unreadable; }
 
  private:
   explicit SafetensorsFile(FileMap map) : map_(std::move(map)) {}
   FileMap map_;
-  std::vector<NamedTensor> tensors_;
+  SafetensorsContent content_;
 };
 
 /// The parser alone, for `open` and the fuzz target; `source` names the bytes in messages.
-Result<std::vector<NamedTensor>> parse_safetensors(Bytes bytes, const std::string& source);
+Result<SafetensorsContent> parse_safetensors(Bytes bytes, const std::string& source);
 
 /// The length field and header for tensors stored one after the other in this order, padded with spaces to a
 /// multiple of 8 bytes. No tensor has a block type, every size fits, and wider elements come before narrower ones.

@@ -6,9 +6,9 @@
 // What is accepted lies inside the file.
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const carat::Bytes bytes = std::as_bytes(std::span(data, size));
-  const auto tensors = carat::parse_safetensors(bytes, "fuzz");
-  if (!tensors.ok()) return 0;
-  for (const carat::NamedTensor& tensor : *tensors) {
+  const auto content = carat::parse_safetensors(bytes, "fuzz");
+  if (!content.ok()) return 0;
+  for (const carat::NamedTensor& tensor : content->tensors) {
     const carat::Bytes values = tensor.view.data;
     CARAT_CHECK(values.data() >= bytes.data() && values.data() + values.size() <= bytes.data() + bytes.size(),
                 "tensor data in the file");

@@ -42,7 +42,7 @@ TEST(Safetensors, ReadsWhatItWrote) {
   std::string bytes = safetensors_header(specs);
   EXPECT_EQ(bytes.size() % 8, 0u);
   for (int i = 0; i < 24 + 4 + 6 + 2; ++i) bytes += static_cast<char>(i);
-  const auto tensors = parse_safetensors(as_bytes(bytes), "model.safetensors").value();
+  const auto tensors = parse_safetensors(as_bytes(bytes), "model.safetensors").value().tensors;
   ASSERT_EQ(tensors.size(), specs.size());
   for (size_t i = 0; i < specs.size(); ++i) {
     EXPECT_EQ(tensors[i].name, specs[i].name);
@@ -92,9 +92,21 @@ TEST(Safetensors, RefusesWhatIsNoHeader) {
   expect_header_refused(R"({"t":{"dtype":"F32","dtype":"F32","shape":[4],"data_offsets":[0,16]}})", "a member twice");
 }
 
-TEST(Safetensors, RefusesOtherTypesByName) {
-  expect_header_refused(tensor("I64", "[2]", "[0,16]"), "t: type \"I64\" is not supported");
-  expect_header_refused(tensor("F8_E4M3", "[16]", "[0,16]"), "F8_E4M3");
+TEST(Safetensors, NamesTensorsOfOtherTypes) {
+  for (const std::string dtype : {"I64", "F8_E4M3", "BOOL", "Q4_0", ""}) {
+    const std::string bytes = file(padded(tensor(dtype, "[2]", "[0,16]")), 16);
+    const SafetensorsContent content = parse_safetensors(as_bytes(bytes), "model.safetensors").value();
+    EXPECT_TRUE(content.tensors.empty());
+    ASSERT_EQ(content.unreadable.size(), 1u);
+    EXPECT_EQ(content.unreadable[0].name, "t");
+    EXPECT_EQ(content.unreadable[0].dtype, dtype);
+  }
+}
+
+TEST(Safetensors, TensorsOfOtherTypesLieInTheFileToo) {
+  expect_header_refused(tensor("I64", "[2]", "[0,32]"), "truncated");
+  expect_header_refused(tensor("I64", "[2]", "[16,0]"), "truncated or damaged");
+  expect_header_refused(tensor("I64", "[2]", "[0,8]"), "end at byte 8 of 16");
 }
 
 TEST(Safetensors, RefusesSizesThatDoNotFit) {

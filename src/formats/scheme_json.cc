@@ -7,13 +7,15 @@
 #include "base/file_map.h"
 #include "formats/json_fields.h"
 #include "formats/quote.h"
+#include "lattice/lattice.h"
 
 namespace carat {
 namespace {
 
 std::optional<DType> lattice_of_name(const std::string& name) {
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0}) {
-    if (name == dtype_name(dtype)) return dtype;
+  for (int i = 0; i < kDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (can_encode(dtype) && name == dtype_name(dtype)) return dtype;
   }
   return std::nullopt;
 }
@@ -33,7 +35,10 @@ Result<SchemeRule> read_rule(const nlohmann::json& json, const std::string& sour
   CARAT_TRY(const std::string pattern, fields.text("match"));
   CARAT_TRY(const std::string name, fields.text("lattice"));
   const auto lattice = lattice_of_name(name);
-  if (!lattice) return fields.refusal("lattice", "expected F32, F16, BF16 or Q4_0, found " + in_quotes(name));
+  if (!lattice) {
+    return fields.refusal("lattice", "expected one of the types that Carat can round to (" + encodable_names() +
+                                         "), found " + in_quotes(name));
+  }
   return SchemeRule{pattern, *lattice};
 }
 
@@ -46,6 +51,9 @@ Result<Scheme> scheme_from_json(const std::string& text, const std::string& sour
   Scheme scheme;
   CARAT_TRY(scheme.name, fields.text("name"));
   if (scheme.name.empty()) return fields.refusal("name", "expected a name");
+  if (!is_printable(scheme.name)) {
+    return fields.refusal("name", "expected at most 80 printable characters of ASCII, found " + in_quotes(scheme.name));
+  }
   if (built_in_scheme(scheme.name) != nullptr) {
     return fields.refusal("name", in_quotes(scheme.name) + " is the name of a built-in scheme; choose another");
   }

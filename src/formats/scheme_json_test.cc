@@ -41,6 +41,7 @@ TEST(SchemeJson, Refuses) {
   expect_refused("{", "no valid JSON");
   expect_refused(R"({"rules": []})", "name: is missing");
   expect_refused(R"({"name": "", "rules": []})", "expected a name");
+  expect_refused(R"({"name": "\u001b[2J", "rules": []})", "printable characters of ASCII, found \"\\x1b[2J\"");
   expect_refused(R"({"name": "q4_0", "rules": []})", "built-in");
   expect_refused(R"({"name": "x"})", "rules: is missing");
   expect_refused(R"({"name": "x", "rules": {}})", "expected an array");
@@ -48,6 +49,8 @@ TEST(SchemeJson, Refuses) {
   expect_refused(R"({"name": "x", "rules": [], "extra": 1})", "extra: is unknown");
   expect_refused(R"({"name": "x", "rules": [{"match": "*"}]})", "rules[0].lattice: is missing");
   expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "Q9"}]})", "found \"Q9\"");
+  expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "Q6_K"}]})",
+                 "can round to (F32, F16, BF16, Q4_0, Q8_0)");
   expect_refused(R"({"name": "x", "rules": [{"match": "*", "latice": "F32", "lattice": "F32"}]})", "latice");
 }
 

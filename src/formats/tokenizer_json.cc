@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
@@ -13,9 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-// What the file may call anything, but a parser of answers must see: calls, results, quotes and thoughts.
-constexpr std::array<std::string_view, 7> kPrintedSpecials = {
-    "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>", "<|channel>", "<channel|>"};
 constexpr float kSpecialScore = -1000.0f;
 
 struct AddedToken {
@@ -272,7 +268,7 @@ void set_types(const std::vector<AddedToken>& added, const PieceIds& ids, Vocabu
     if (is_byte_piece(vocabulary.pieces[id])) vocabulary.types[id] = PieceType::kByte;
   }
   for (const AddedToken& token : added) {
-    const bool printed = !token.special || std::ranges::count(kPrintedSpecials, *token.text) > 0;
+    const bool printed = !token.special || is_printed_piece(*token.text);
     vocabulary.types[static_cast<size_t>(ids.at(*token.text))] =
         printed ? PieceType::kUserDefined : PieceType::kControl;
   }

@@ -1,9 +1,11 @@
 #include "formats/vocabulary.h"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <unordered_map>
 
+#include "base/utf8.h"
 #include "formats/json_fields.h"
 #include "formats/quote.h"
 
@@ -19,6 +21,10 @@ Result<PieceIds> index_pieces(const Vocabulary& vocabulary, const std::string& s
   ids.reserve(vocabulary.pieces.size());
   for (int32_t id = 0; id < vocabulary.size(); ++id) {
     const std::string& piece = vocabulary.pieces[static_cast<size_t>(id)];
+    if (piece.empty() || !is_valid_utf8(piece)) {
+      return refused(source + ": piece " + std::to_string(id) + " is " + in_quotes(piece) +
+                     ", expected UTF-8 of at least one character");
+    }
     const auto [earlier, is_new] = ids.emplace(piece, id);
     if (!is_new) {
       return refused(source + ": piece " + in_quotes(piece) + " has the ids " + std::to_string(earlier->second) +
@@ -72,23 +78,18 @@ Result<int32_t> merge_result(const Vocabulary& vocabulary, const PieceIds& ids, 
   return found->second;
 }
 
-Result<int32_t> stop_id(const nlohmann::json& value, const JsonFields& fields, const Vocabulary& vocabulary) {
-  const int64_t largest = vocabulary.size() - 1;
-  if (value.is_number_unsigned() && value.get<uint64_t>() <= static_cast<uint64_t>(std::max<int64_t>(largest, 0))) {
-    return value.get<int32_t>();
-  }
-  return fields.refusal("eos_token_id",
-                        "expected ids from 0 to " + std::to_string(largest) + ", found " +
-                            in_quotes(value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace)));
-}
-
-Result<std::vector<int32_t>> stop_ids(const JsonFields& fields, const Vocabulary& vocabulary) {
-  const nlohmann::json& value = fields.json()["eos_token_id"];
-  std::vector<int32_t> stop;
+/// An id, or an array of ids.
+Result<std::vector<int32_t>> ids_of(const char* key, const JsonFields& fields, const Vocabulary& vocabulary) {
+  const nlohmann::json& value = fields.json()[key];
+  std::vector<int32_t> ids;
   for (const nlohmann::json& item : value.is_array() ? value : nlohmann::json::array({value})) {
-    CARAT_TRY(stop.emplace_back(), stop_id(item, fields, vocabulary));
+    if (!item.is_number_unsigned() || item.get<uint64_t>() >= static_cast<uint64_t>(vocabulary.size())) {
+      return fields.refusal(
+          key, "expected ids from 0 to " + std::to_string(vocabulary.size() - 1) + ", found " + described(item));
+    }
+    ids.push_back(item.get<int32_t>());
   }
-  return stop;
+  return ids;
 }
 
 Result<SamplingDefaults> sampling_defaults(const JsonFields& fields, SamplingDefaults defaults) {
@@ -107,6 +108,12 @@ Result<SamplingDefaults> sampling_defaults(const JsonFields& fields, SamplingDef
 }
 
 }  // namespace
+
+bool is_printed_piece(std::string_view piece) {
+  constexpr std::array<std::string_view, 7> kPrinted = {
+      "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", "<|\"|>", "<|channel>", "<channel|>"};
+  return std::ranges::find(kPrinted, piece) != kPrinted.end();
+}
 
 bool is_special_piece(const Vocabulary& vocabulary, int32_t id) {
   for (const int32_t base : {vocabulary.bos, vocabulary.eos, vocabulary.unknown, vocabulary.padding, vocabulary.mask}) {
@@ -145,9 +152,14 @@ Status read_generation_config(const std::string& text, const std::string& source
   CARAT_TRY(const nlohmann::json parsed, parse_json_object(text, source));
   const JsonFields fields(parsed, source);
   CARAT_TRY(const SamplingDefaults sampling, sampling_defaults(fields, vocabulary.sampling));
+  std::vector<int32_t> stop = vocabulary.stop;
   if (fields.has("eos_token_id")) {
-    CARAT_TRY(vocabulary.stop, stop_ids(fields, vocabulary));
+    CARAT_TRY(stop, ids_of("eos_token_id", fields, vocabulary));
   }
+  if (fields.has("suppress_tokens")) {
+    CARAT_TRY(vocabulary.suppressed, ids_of("suppress_tokens", fields, vocabulary));
+  }
+  vocabulary.stop = std::move(stop);
   vocabulary.sampling = sampling;
   return success();
 }
@@ -158,6 +170,7 @@ std::string generation_config_json(const Vocabulary& vocabulary) {
   config["do_sample"] = vocabulary.sampling.temperature > 0;
   config["eos_token_id"] = vocabulary.stop;
   if (vocabulary.padding >= 0) config["pad_token_id"] = vocabulary.padding;
+  if (!vocabulary.suppressed.empty()) config["suppress_tokens"] = vocabulary.suppressed;
   config["temperature"] = shortest_decimal(vocabulary.sampling.temperature);
   config["top_k"] = vocabulary.sampling.top_k;
   config["top_p"] = shortest_decimal(vocabulary.sampling.top_p);

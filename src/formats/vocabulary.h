@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -35,7 +36,8 @@ struct Vocabulary {
   int32_t unknown = -1;
   int32_t padding = -1;
   int32_t mask = -1;
-  std::vector<int32_t> stop;  ///< ids that end a generation, for instance <eos> and the end of a turn
+  std::vector<int32_t> stop;        ///< ids that end a generation, for instance <eos> and the end of a turn
+  std::vector<int32_t> suppressed;  ///< ids that are never generated (suppress_tokens)
   SamplingDefaults sampling;
   std::string chat_template;  ///< Jinja text; empty when the file has none
 
@@ -46,14 +48,22 @@ struct Vocabulary {
 inline constexpr int64_t kLargestVocabulary = 1 << 20;
 inline constexpr size_t kMostMerges = size_t{1} << 26;
 
-/// Checks what every tokenizer relies on, whatever file the data came from: one type and score a piece, no text
-/// twice, all 256 byte pieces `<0x00>` to `<0xFF>`, base ids and merges in range, and a piece for what each merge
-/// builds. Returns the id of that piece for each merge. `source` names the file in messages.
+/// Most bytes of a chat template that are taken, from any file; Gemma's has 20 kB.
+inline constexpr size_t kLongestChatTemplate = size_t{1} << 20;
+
+/// Checks what every tokenizer relies on, whatever file the data came from: one type and score a piece, texts of valid
+/// UTF-8, none of them empty or there twice, all 256 byte pieces `<0x00>` to `<0xFF>`, base ids and merges in range,
+/// and a piece for what each merge builds. Returns the id of that piece for each merge. `source` names the file in
+/// messages.
 Result<std::vector<int32_t>> check_vocabulary(const Vocabulary& vocabulary, const std::string& source);
 
 /// Whether the piece stands for something that is not text (a turn, a tool call, the start of a text), so that it is
 /// written only on purpose: control and user-defined pieces and the base ids.
 bool is_special_piece(const Vocabulary& vocabulary, int32_t id);
+
+/// Whether who reads an answer has to see the piece: the markers of calls, of results, of quotes in them and of
+/// thoughts. GGUF files call it user-defined; where other files call it special, it becomes user-defined as well.
+bool is_printed_piece(std::string_view piece);
 
 /// Largest tokenizer.json that is read; Gemma 4's has 32 MB.
 inline constexpr size_t kLargestTokenizerJson = size_t{256} << 20;
@@ -67,8 +77,8 @@ Result<Vocabulary> vocabulary_from_tokenizer_json(const std::string& text, const
 /// tools/train_vocabulary.py.
 std::string vocabulary_to_tokenizer_json(const Vocabulary& vocabulary);
 
-/// Reads generation_config.json into `stop` and `sampling`; what the file does not name stays as it is.
-/// `do_sample: false` reads as temperature 0. Stop ids outside the vocabulary are refused.
+/// Reads generation_config.json into `stop`, `suppressed` and `sampling`; what the file does not name stays as it is.
+/// `do_sample: false` reads as temperature 0. Ids outside the vocabulary are refused.
 Status read_generation_config(const std::string& text, const std::string& source, Vocabulary& vocabulary);
 std::string generation_config_json(const Vocabulary& vocabulary);
 

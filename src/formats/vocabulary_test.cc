@@ -273,6 +273,16 @@ TEST(CheckVocabulary, RefusesMergesOutsideTheVocabulary) {
   }
 }
 
+TEST(CheckVocabulary, RefusesPiecesThatAreNoText) {
+  Vocabulary vocabulary = load(small_file()).value();
+  for (const char* piece : {"", "\xff", "a\xc3"}) {
+    vocabulary.pieces.back() = piece;
+    const auto checked = check_vocabulary(vocabulary, "x.gguf");
+    ASSERT_FALSE(checked.ok());
+    EXPECT_TRUE(checked.error().message.starts_with("x.gguf: piece 263 is \"")) << checked.error().message;
+  }
+}
+
 TEST(CheckVocabulary, RefusesMissingTypesAndScores) {
   Vocabulary vocabulary = load(small_file()).value();
   vocabulary.types.pop_back();
@@ -311,6 +321,26 @@ TEST(GenerationConfig, ReadsAndWritesOpal) {
   EXPECT_EQ(opal.sampling.top_k, 64);
   EXPECT_EQ(opal.sampling.top_p, 0.95f);
   EXPECT_EQ(generation_config_json(opal), text);
+}
+
+TEST(GenerationConfig, ReadsAndWritesSuppressedIds) {
+  Vocabulary vocabulary = load(small_file()).value();
+  ASSERT_TRUE(read_generation_config(R"({"suppress_tokens": null})", "g.json", vocabulary).ok());
+  EXPECT_TRUE(vocabulary.suppressed.empty());
+  ASSERT_TRUE(read_generation_config(R"({"suppress_tokens": [7, 5]})", "g.json", vocabulary).ok());
+  EXPECT_EQ(vocabulary.suppressed, (std::vector<int32_t>{7, 5}));
+  const std::string written = generation_config_json(vocabulary);
+  vocabulary.suppressed.clear();
+  ASSERT_TRUE(read_generation_config(written, "g.json", vocabulary).ok());
+  EXPECT_EQ(vocabulary.suppressed, (std::vector<int32_t>{7, 5}));
+  for (const char* wrong : {R"({"suppress_tokens": [-1]})", R"({"suppress_tokens": [264]})",
+                            R"({"suppress_tokens": "7"})", R"({"suppress_tokens": [7.5]})"}) {
+    const Status status = read_generation_config(wrong, "g.json", vocabulary);
+    ASSERT_FALSE(status.ok()) << wrong;
+    EXPECT_TRUE(status.error().message.starts_with("g.json: suppress_tokens: expected ids from 0 to 263, found "))
+        << status.error().message;
+  }
+  EXPECT_EQ(vocabulary.suppressed, (std::vector<int32_t>{7, 5}));
 }
 
 TEST(GenerationConfig, KeepsWhatTheFileDoesNotName) {

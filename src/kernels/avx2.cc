@@ -8,21 +8,12 @@
 
 #include <immintrin.h>
 
-#include "tensor/block.h"
+#include "kernels/avx2_dot.h"
 
 namespace carat {
 namespace {
 
 constexpr int kLanes = 8;
-constexpr int kVectors = 4;
-constexpr int kBlock = kLanes * kVectors;  // columns in one step of a dot product: one Q4_0 block
-static_assert(kBlock == kQ4_0Elements);
-
-float sum_lanes(__m256 v) {
-  __m128 sum = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-  sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
-  return _mm_cvtss_f32(_mm_add_ss(sum, _mm_movehdup_ps(sum)));
-}
 
 double sum_lanes(__m256d v) {
   const __m128d sum = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
@@ -33,109 +24,6 @@ double sum_lanes(__m256d v) {
 __m256i first_lanes(int64_t count) {
   alignas(32) static constexpr int32_t kOnesThenZeros[2 * kLanes] = {-1, -1, -1, -1, -1, -1, -1, -1};
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kOnesThenZeros + kLanes - count));
-}
-
-__m128i load_16_bytes(const std::byte* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
-
-// Each stored type gives 32 columns as four vectors of floats, to be multiplied by a common scale.
-
-struct F32Row {
-  static constexpr int kBytes = kBlock * 4;
-  static __m256 load(const std::byte* p, __m256 (&w)[kVectors]) {
-    for (int v = 0; v < kVectors; ++v) w[v] = _mm256_loadu_ps(reinterpret_cast<const float*>(p) + v * kLanes);
-    return _mm256_set1_ps(1.0f);
-  }
-};
-
-struct F16Row {
-  static constexpr int kBytes = kBlock * 2;
-  static __m256 load(const std::byte* p, __m256 (&w)[kVectors]) {
-    for (int v = 0; v < kVectors; ++v) w[v] = _mm256_cvtph_ps(load_16_bytes(p + v * 2 * kLanes));
-    return _mm256_set1_ps(1.0f);
-  }
-};
-
-struct BF16Row {
-  static constexpr int kBytes = kBlock * 2;
-  static __m256 load(const std::byte* p, __m256 (&w)[kVectors]) {
-    for (int v = 0; v < kVectors; ++v) {
-      const __m256i halves = _mm256_cvtepu16_epi32(load_16_bytes(p + v * 2 * kLanes));
-      w[v] = _mm256_castsi256_ps(_mm256_slli_epi32(halves, 16));
-    }
-    return _mm256_set1_ps(1.0f);
-  }
-};
-
-struct Q4_0Row {
-  static constexpr int kBytes = sizeof(BlockQ4_0);
-  static __m256 load(const std::byte* p, __m256 (&w)[kVectors]) {
-    const __m128i nibbles = load_16_bytes(p + offsetof(BlockQ4_0, nibbles));
-    const __m128i low_mask = _mm_set1_epi8(0xf), eight = _mm_set1_epi8(8);
-    const __m128i low = _mm_sub_epi8(_mm_and_si128(nibbles, low_mask), eight);
-    const __m128i high = _mm_sub_epi8(_mm_and_si128(_mm_srli_epi16(nibbles, 4), low_mask), eight);
-    w[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low));
-    w[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(low, kLanes)));
-    w[2] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high));
-    w[3] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(high, kLanes)));
-    uint16_t scale;
-    __builtin_memcpy(&scale, p, sizeof(scale));
-    return _mm256_set1_ps(_cvtsh_ss(scale));
-  }
-};
-
-/// sum + scale * (w . x over 32 columns, lane by lane). The inner products start afresh in each block, so that only
-/// the last operation waits for the block before.
-__m256 add_block(__m256 sum, __m256 scale, const __m256 (&w)[kVectors], const float* x) {
-  __m256 product = _mm256_mul_ps(w[0], _mm256_loadu_ps(x));
-  for (int v = 1; v < kVectors; ++v) product = _mm256_fmadd_ps(w[v], _mm256_loadu_ps(x + v * kLanes), product);
-  return _mm256_fmadd_ps(scale, product, sum);
-}
-
-/// The columns after the last whole block, padded with zeros.
-template <typename Row>
-void add_tail(const std::byte* row, const float* x, int64_t columns, __m256& sum) {
-  std::byte padded_row[Row::kBytes] = {};
-  float padded_x[kBlock] = {};
-  __builtin_memcpy(padded_row, row, static_cast<size_t>(columns * (Row::kBytes / kBlock)));
-  __builtin_memcpy(padded_x, x, static_cast<size_t>(columns) * sizeof(float));
-  __m256 w[kVectors];
-  const __m256 scale = Row::load(padded_row, w);
-  sum = add_block(sum, scale, w, padded_x);
-}
-
-/// kRows activation rows at once: a block of weights is unpacked once for all of them. Whatever kRows is, the
-/// operations on one row are the same, in the same order.
-template <typename Row, int kRows>
-void some_rows_dot(const std::byte* row, const float* x, int64_t x_stride, int64_t columns, float* out,
-                   int64_t out_stride) {
-  __m256 sums[kRows];
-#pragma GCC unroll 8
-  for (int i = 0; i < kRows; ++i) sums[i] = _mm256_setzero_ps();
-  int64_t c = 0;
-  for (; c + kBlock <= columns; c += kBlock, row += Row::kBytes) {
-    __m256 w[kVectors];
-    const __m256 scale = Row::load(row, w);
-#pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i) sums[i] = add_block(sums[i], scale, w, x + i * x_stride + c);
-  }
-  for (int i = 0; i < kRows; ++i) {
-    if (c < columns) add_tail<Row>(row, x + i * x_stride + c, columns - c, sums[i]);
-    out[i * out_stride] = sum_lanes(sums[i]);
-  }
-}
-
-template <typename Row>
-void rows_dot(const std::byte* row, const float* x, int64_t x_stride, int64_t n_x, int64_t columns, float* out,
-              int64_t out_stride) {
-  constexpr int kMany = 8;  // eight sums, four weights and a scale leave three of the sixteen registers
-  int64_t i = 0;
-  for (; i + kMany <= n_x; i += kMany) {
-    some_rows_dot<Row, kMany>(row, x + i * x_stride, x_stride, columns, out + i * out_stride, out_stride);
-  }
-  for (; i + 2 <= n_x; i += 2) {
-    some_rows_dot<Row, 2>(row, x + i * x_stride, x_stride, columns, out + i * out_stride, out_stride);
-  }
-  if (i < n_x) some_rows_dot<Row, 1>(row, x + i * x_stride, x_stride, columns, out + i * out_stride, out_stride);
 }
 
 template <int kColumnVectors>
@@ -201,9 +89,9 @@ __m256 exp_clamped(__m256 x) {
   return exp_in_range(_mm256_min_ps(_mm256_set1_ps(kGreatestExponent), above));
 }
 
-/// e^x for x <= 0, zero where it is below the normal numbers.
+/// e^x for x <= 0, zero where it is below the normal numbers; NaN stays NaN.
 __m256 exp_or_zero(__m256 x) {
-  const __m256 kept = _mm256_cmp_ps(x, _mm256_set1_ps(kLeastExponent), _CMP_GE_OQ);
+  const __m256 kept = _mm256_cmp_ps(x, _mm256_set1_ps(kLeastExponent), _CMP_NLT_UQ);
   return _mm256_and_ps(kept, exp_clamped(x));
 }
 
@@ -259,7 +147,7 @@ float maximum(const float* x, int64_t n) {
   return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
 }
 
-float sum_of_squares(const float* x, int64_t n) {
+double sum_of_squares(const float* x, int64_t n) {
   __m256d low = _mm256_setzero_pd(), high = _mm256_setzero_pd();
   for (int64_t i = 0; i < n; i += kLanes) {
     const __m256 values = _mm256_maskload_ps(x + i, first_lanes(n - i < kLanes ? n - i : kLanes));
@@ -268,7 +156,7 @@ float sum_of_squares(const float* x, int64_t n) {
     low = _mm256_fmadd_pd(a, a, low);
     high = _mm256_fmadd_pd(b, b, high);
   }
-  return static_cast<float>(sum_lanes(_mm256_add_pd(low, high)));
+  return sum_lanes(_mm256_add_pd(low, high));
 }
 
 void gelu_multiply(const float* gate, const float* up, int64_t n, float* out) {
@@ -283,14 +171,17 @@ void softcap(float* x, int64_t n, float cap) {
   const __m256 caps = _mm256_set1_ps(cap);
   for (int64_t i = 0; i < n; i += kLanes) {
     const __m256i mask = first_lanes(n - i < kLanes ? n - i : kLanes);
-    const __m256 capped = tanh(_mm256_div_ps(_mm256_maskload_ps(x + i, mask), caps));
-    _mm256_maskstore_ps(x + i, mask, _mm256_mul_ps(caps, capped));
+    const __m256 values = _mm256_maskload_ps(x + i, mask);
+    const __m256 capped = _mm256_mul_ps(caps, tanh(_mm256_div_ps(values, caps)));
+    const __m256 nan_where_infinite = _mm256_sub_ps(values, values);
+    _mm256_maskstore_ps(x + i, mask, _mm256_add_ps(capped, nan_where_infinite));
   }
 }
 
 constexpr Kernels kTable = {
     .name = "avx2",
-    .rows_dot = {rows_dot<F32Row>, rows_dot<F16Row>, rows_dot<BF16Row>, rows_dot<Q4_0Row>},
+    .rows_dot = kAvx2RowsDot,
+    .decode_row = kAvx2DecodeRow,
     .add_weighted_rows = add_weighted_rows,
     .exp_sum = exp_sum,
     .maximum = maximum,

@@ -7,9 +7,6 @@
 
 namespace carat {
 
-inline constexpr int kDTypes = 4;
-static_assert(static_cast<int>(DType::kQ4_0) + 1 == kDTypes);
-
 /// Dot products of one stored weight row with `n_x` rows of float activations:
 ///
 ///     out[i * out_stride] = sum over c of row[c] * x[i * x_stride + c],   0 <= i < n_x, 0 <= c < columns
@@ -20,21 +17,26 @@ static_assert(static_cast<int>(DType::kQ4_0) + 1 == kDTypes);
 using RowsDot = void (*)(const std::byte* row, const float* x, int64_t x_stride, int64_t n_x, int64_t columns,
                          float* out, int64_t out_stride);
 
+/// The values of one stored weight row, bit for bit those of `decode` (src/lattice/lattice.h): out[c] = row[c],
+/// 0 <= c < columns.
+using DecodeRow = void (*)(const std::byte* row, int64_t columns, float* out);
+
 /// What one processor core does, for one instruction set. All work on plain memory: no allocation, no error
 /// path, no alignment needed (weights lie at any byte, floats at any multiple of four). Ranges do not overlap
 /// unless a line says so. Results may differ between tables within the stated tolerances.
 struct Kernels {
   const char* name;
 
-  /// By DType. For Q4_0 `columns` is a multiple of 32.
-  RowsDot rows_dot[kDTypes];
+  /// By DType. `columns` is a multiple of the type's `block_elements`.
+  const RowsDot* rows_dot;
+  const DecodeRow* decode_row;
 
   /// out[c] += sum over j of weights[j] * rows[j * row_stride + c], 0 <= j < n, added one j after the other:
   /// splitting the range of j over several calls changes no bit.
   void (*add_weighted_rows)(const float* weights, const float* rows, int64_t row_stride, int64_t n, int64_t columns,
                             float* out);
 
-  /// x[i] = exp(x[i] - shift), returns their sum. x[i] <= shift; -infinity gives 0.
+  /// x[i] = exp(x[i] - shift), returns their sum. x[i] <= shift; -infinity gives 0, NaN gives NaN.
   /// Relative error of each at most kExpTolerance while the exponent is above -87; below it, the result is under
   /// 2e-38.
   float (*exp_sum)(float* x, int64_t n, float shift);
@@ -42,14 +44,16 @@ struct Kernels {
   /// Largest of n >= 1 values.
   float (*maximum)(const float* x, int64_t n);
 
-  /// Sum of squares, accumulated in double and rounded once.
-  float (*sum_of_squares)(const float* x, int64_t n);
+  /// Sum of squares in double, which holds that of any finite values.
+  double (*sum_of_squares)(const float* x, int64_t n);
 
   /// out[i] = gelu(gate[i]) * up[i] with gelu(a) = a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3))).
-  /// Error at most kGeluTolerance * |gate[i] * up[i]|. `out` may be `gate` or `up`.
+  /// Error at most kGeluTolerance * |gate[i] * up[i]|, and kGeluTailTolerance of the result from a = -5 on: norms make
+  /// small results large again. `out` may be `gate` or `up`.
   void (*gelu_multiply)(const float* gate, const float* up, int64_t n, float* out);
 
-  /// x[i] = cap * tanh(x[i] / cap), relative error at most kTanhTolerance.
+  /// x[i] = cap * tanh(x[i] / cap), relative error at most kTanhTolerance. Infinity gives NaN: what overflowed does not
+  /// come out as a logit like others.
   void (*softcap)(float* x, int64_t n, float cap);
 };
 
@@ -57,6 +61,7 @@ struct Kernels {
 constexpr double dot_tolerance(int64_t columns) { return static_cast<double>(columns / 32 + 10) * 0x1p-24; }
 inline constexpr double kExpTolerance = 4e-7;
 inline constexpr double kGeluTolerance = 1e-6;
+inline constexpr double kGeluTailTolerance = 1e-5;
 inline constexpr double kTanhTolerance = 6e-7;
 
 /// Plain loops in portable C++; the measure of all others.

@@ -6,7 +6,6 @@
 
 #include "base/random.h"
 #include "kernels/select.h"
-#include "lattice/lattice.h"
 
 namespace carat {
 namespace {
@@ -22,10 +21,11 @@ std::vector<float> normals(int64_t n) {
 void rows_dot(benchmark::State& state, const Kernels* table, DType dtype) {
   constexpr int64_t kRows = 1024, kColumns = 1536;
   const int64_t n_x = state.range(0);
-  const std::vector<float> weights = normals(kRows * kColumns), x = normals(n_x * kColumns);
-  std::vector<std::byte> stored(*row_bytes(dtype, weights.size()));
-  encode(dtype, weights, stored);
-  const auto bytes_of_row = stored.size() / kRows;
+  const std::vector<float> x = normals(n_x * kColumns);
+  const uint64_t bytes_of_row = *row_bytes(dtype, kColumns);
+  // As a float of any type this is small and normal: an infinite or subnormal scale could change the time.
+  constexpr std::byte kAnywhere{0x2c};
+  const std::vector<std::byte> stored(bytes_of_row * kRows, kAnywhere);
   std::vector<float> out(static_cast<size_t>(n_x * kRows));
   const RowsDot kernel = table->rows_dot[static_cast<size_t>(dtype)];
   for (auto step : state) {
@@ -40,6 +40,16 @@ void rows_dot(benchmark::State& state, const Kernels* table, DType dtype) {
 }
 
 constexpr int64_t kValues = 4096;
+
+void decode_row(benchmark::State& state, const Kernels* table, DType dtype) {
+  const std::vector<std::byte> stored(*row_bytes(dtype, kValues), std::byte{0x2c});
+  std::vector<float> out(kValues);
+  for (auto step : state) {
+    table->decode_row[static_cast<size_t>(dtype)](stored.data(), kValues, out.data());
+    benchmark::ClobberMemory();
+  }
+  state.SetItemsProcessed(state.iterations() * kValues);
+}
 
 void add_weighted_rows(benchmark::State& state, const Kernels* table) {
   constexpr int64_t kWidth = 256, kKeys = kValues / kWidth;
@@ -89,9 +99,11 @@ void softcap(benchmark::State& state, const Kernels* table) {
 
 void register_table(const Kernels* table) {
   const std::string name = table->name;
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0}) {
-    const std::string title = name + "/rows_dot/" + std::string(dtype_name(dtype));
-    benchmark::RegisterBenchmark(title.c_str(), rows_dot, table, dtype)->Arg(1)->Arg(8)->Arg(32);
+  for (int i = 0; i < kDTypes; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    const std::string type(dtype_name(dtype));
+    benchmark::RegisterBenchmark((name + "/rows_dot/" + type).c_str(), rows_dot, table, dtype)->Arg(1)->Arg(8)->Arg(32);
+    benchmark::RegisterBenchmark((name + "/decode_row/" + type).c_str(), decode_row, table, dtype);
   }
   benchmark::RegisterBenchmark((name + "/add_weighted_rows").c_str(), add_weighted_rows, table);
   benchmark::RegisterBenchmark((name + "/exp_sum").c_str(), exp_sum, table);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include "base/random.h"
 #include "kernels/select.h"
 #include "lattice/lattice.h"
+#include "tests/support/random_blocks.h"
 
 namespace carat {
 namespace {
@@ -41,7 +43,7 @@ class Misaligned {
 std::vector<int64_t> all_lengths() {
   std::vector<int64_t> lengths;
   for (int64_t n = 1; n <= 68; ++n) lengths.push_back(n);
-  for (int64_t n : {95, 96, 97, 127, 128, 129, 255, 256, 1000, 1536}) lengths.push_back(n);
+  for (int64_t n : {95, 96, 97, 127, 128, 129, 255, 256, 512, 1000, 1536}) lengths.push_back(n);
   return lengths;
 }
 
@@ -55,15 +57,13 @@ INSTANTIATE_TEST_SUITE_P(EachTable, KernelsTest, testing::ValuesIn(all_kernels()
 
 /// A row of weights at any byte address, as it lies in a file, and its exact values.
 struct StoredRow {
-  StoredRow(DType type, int64_t columns, int64_t byte_offset, Random& random)
-      : dtype(type), exact(normals(random, columns)) {
-    storage.resize(*row_bytes(dtype, exact.size()) + static_cast<size_t>(byte_offset));
+  StoredRow(DType dtype, int64_t columns, int64_t byte_offset, Random& random) : exact(static_cast<size_t>(columns)) {
+    const std::vector<std::byte> blocks = random_blocks(dtype, columns, random);
+    storage.resize(blocks.size() + static_cast<size_t>(byte_offset));
     bytes = storage.data() + byte_offset;
-    const std::span<std::byte> out(bytes, *row_bytes(dtype, exact.size()));
-    encode(dtype, exact, out);
-    decode(dtype, out, exact);
+    std::copy(blocks.begin(), blocks.end(), bytes);
+    decode(dtype, blocks, exact);
   }
-  DType dtype;
   std::vector<float> exact;
   std::vector<std::byte> storage;
   std::byte* bytes;
@@ -83,22 +83,22 @@ Expected expected_dot(const std::vector<float>& row, const float* x) {
   return {value, magnitude * dot_tolerance(static_cast<int64_t>(row.size()))};
 }
 
-class RowsDotTest : public testing::TestWithParam<std::tuple<const Kernels*, DType>> {
+class StoredRowsTest : public testing::TestWithParam<std::tuple<const Kernels*, DType>> {
  protected:
   RowsDot rows_dot() const { return std::get<0>(GetParam())->rows_dot[static_cast<size_t>(dtype())]; }
+  DecodeRow decode_row() const { return std::get<0>(GetParam())->decode_row[static_cast<size_t>(dtype())]; }
   DType dtype() const { return std::get<1>(GetParam()); }
   bool holds(int64_t columns) const { return columns % block_elements(dtype()) == 0; }
 };
 
-INSTANTIATE_TEST_SUITE_P(EachTableAndType, RowsDotTest,
-                         testing::Combine(testing::ValuesIn(all_kernels()),
-                                          testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0)),
+INSTANTIATE_TEST_SUITE_P(EachTableAndType, StoredRowsTest,
+                         testing::Combine(testing::ValuesIn(all_kernels()), testing::ValuesIn(all_dtypes())),
                          [](const auto& instance) {
                            return std::string(std::get<0>(instance.param)->name) + "_" +
                                   std::string(dtype_name(std::get<1>(instance.param)));
                          });
 
-TEST_P(RowsDotTest, EqualsDoubleAtAllLengthsAndMisalignments) {
+TEST_P(StoredRowsTest, DotEqualsDoubleAtAllLengthsAndMisalignments) {
   Random random(1);
   for (int64_t columns : all_lengths()) {
     if (!holds(columns)) continue;
@@ -116,10 +116,10 @@ TEST_P(RowsDotTest, EqualsDoubleAtAllLengthsAndMisalignments) {
   }
 }
 
-TEST_P(RowsDotTest, BitsDoNotDependOnTheNumberOfRows) {
+TEST_P(StoredRowsTest, BitsOfDotsDoNotDependOnTheNumberOfRows) {
   Random random(2);
   constexpr int64_t kMost = 19;
-  for (int64_t columns : {1, 7, 32, 40, 64, 100, 256, 1000}) {
+  for (int64_t columns : {1, 7, 32, 40, 64, 100, 256, 768, 1000}) {
     if (!holds(columns)) continue;
     const int64_t x_stride = columns + 3, out_stride = 2;
     const StoredRow row(dtype(), columns, 1, random);
@@ -138,10 +138,11 @@ TEST_P(RowsDotTest, BitsDoNotDependOnTheNumberOfRows) {
   }
 }
 
-TEST_P(RowsDotTest, UsesEachWeightExactly) {
+TEST_P(StoredRowsTest, DotUsesEachWeightExactly) {
   // One activation of 1 among zeros picks one weight, without any rounding.
   Random random(3);
-  for (int64_t columns : {32, 64, 96}) {
+  for (int64_t columns : {32, 64, 96, 512}) {
+    if (!holds(columns)) continue;
     const StoredRow row(dtype(), columns, 1, random);
     for (int64_t c = 0; c < columns; ++c) {
       std::vector<float> x(static_cast<size_t>(columns), 0.0f);
@@ -149,6 +150,21 @@ TEST_P(RowsDotTest, UsesEachWeightExactly) {
       float out = 0;
       rows_dot()(row.bytes, x.data(), columns, 1, columns, &out, 1);
       ASSERT_EQ(out, row.exact[static_cast<size_t>(c)]) << c << " of " << columns;
+    }
+  }
+}
+
+TEST_P(StoredRowsTest, DecodeGivesTheBitsOfTheLattice) {
+  Random random(11);
+  for (int64_t columns : all_lengths()) {
+    if (!holds(columns)) continue;
+    for (int64_t offset : {0, 1, 2, 3}) {
+      const StoredRow row(dtype(), columns, offset, random);
+      Misaligned out(std::vector<float>(static_cast<size_t>(columns)), offset);
+      decode_row()(row.bytes, columns, out.data());
+      EXPECT_TRUE(out.guard_is_whole());
+      ASSERT_EQ(std::memcmp(out.data(), row.exact.data(), row.exact.size() * sizeof(float)), 0)
+          << columns << " columns at " << offset;
     }
   }
 }
@@ -248,6 +264,15 @@ TEST_P(KernelsTest, ExpSumOfHiddenAndFarKeysIsZero) {
   EXPECT_EQ(x[4], 0.0f);
 }
 
+TEST_P(KernelsTest, ExpSumHidesNoNan) {
+  for (size_t place = 0; place < 19; ++place) {
+    std::vector<float> x(19, -1.0f);
+    x[place] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_TRUE(std::isnan(table().exp_sum(x.data(), 19, 0.0f))) << place;
+    EXPECT_TRUE(std::isnan(x[place])) << place;
+  }
+}
+
 TEST_P(KernelsTest, MaximumIsFoundAtEveryPlace) {
   Random random(7);
   for (int64_t n : all_lengths()) {
@@ -260,20 +285,20 @@ TEST_P(KernelsTest, MaximumIsFoundAtEveryPlace) {
   }
 }
 
-TEST_P(KernelsTest, SumOfSquaresIsRoundedOnce) {
+TEST_P(KernelsTest, SumOfSquaresIsThatOfDoubles) {
   Random random(8);
   for (int64_t n : all_lengths()) {
     const std::vector<float> values = normals(random, n);
     double expected = 0;
     for (float value : values) expected += static_cast<double>(value) * value;
     Misaligned x(values, n % 4);
-    ASSERT_NEAR(table().sum_of_squares(x.data(), n), expected, expected * 0x1.01p-24) << n;
+    ASSERT_NEAR(table().sum_of_squares(x.data(), n), expected, expected * 0x1p-40) << n;
   }
 }
 
-TEST_P(KernelsTest, SumOfSquaresHoldsWhatOverflowsInHalfPrecision) {
-  const float x[] = {1e6f, -3e5f, 70000.0f};
-  EXPECT_FLOAT_EQ(table().sum_of_squares(x, 3), 1.0949e12f);
+TEST_P(KernelsTest, SumOfSquaresOfFiniteValuesDoesNotOverflow) {
+  const float x[] = {1e30f, -2e30f, 3e38f};
+  EXPECT_NEAR(table().sum_of_squares(x, 3), 9.0000000000000005e76, 1e70);
 }
 
 double exact_gelu(double a) { return 0.5 * a * (1 + std::tanh(std::sqrt(2 / M_PI) * (a + 0.044715 * a * a * a))); }
@@ -303,6 +328,27 @@ TEST_P(KernelsTest, GeluSweepsFromTailToTail) {
     float out = 0;
     table().gelu_multiply(&gate, &one, 1, &out);
     EXPECT_NEAR(out, gate > 0 ? gate : 0.0f, std::fabs(gate) * kGeluTolerance);
+  }
+}
+
+TEST_P(KernelsTest, GeluOfNegativeGatesDoesNotCancel) {
+  const float one = 1.0f;
+  for (float gate = -5; gate < 0; gate += 0.00031f) {
+    float out = 0;
+    table().gelu_multiply(&gate, &one, 1, &out);
+    ASSERT_NEAR(out, exact_gelu(gate), -exact_gelu(gate) * kGeluTailTolerance) << gate;
+  }
+}
+
+TEST_P(KernelsTest, SoftcapHidesNeitherInfinityNorNan) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float value : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+    for (size_t place = 0; place < 19; ++place) {
+      std::vector<float> x(19, 1.0f);
+      x[place] = value;
+      table().softcap(x.data(), 19, 30.0f);
+      for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(std::isnan(x[i]), i == place) << value << " at " << place;
+    }
   }
 }
 

@@ -1,14 +1,16 @@
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "kernels/kernels.h"
 #include "lattice/lattice.h"
-#include "tensor/block.h"
+#include "tensor/super_block.h"
 
 namespace carat {
 namespace {
 
 // Values are decoded in pieces of this length; every type's block length divides it.
-constexpr int64_t kPiece = kQ4_0Elements;
+constexpr int64_t kPiece = kSuperBlockElements;
 
 double piece_dot(const float* a, const float* b, int64_t n) {
   double sum = 0;
@@ -36,6 +38,12 @@ void rows_dot(const std::byte* row, const float* x, int64_t x_stride, int64_t n_
   for (int64_t i = 0; i < n_x; ++i) out[i * out_stride] = row_dot<kDType>(row, x + i * x_stride, columns);
 }
 
+template <DType kDType>
+void decode_row(const std::byte* row, int64_t columns, float* out) {
+  const auto values = static_cast<size_t>(columns);
+  decode(kDType, Bytes(row, *row_bytes(kDType, values)), std::span<float>(out, values));
+}
+
 void add_weighted_rows(const float* weights, const float* rows, int64_t row_stride, int64_t n, int64_t columns,
                        float* out) {
   for (int64_t j = 0; j < n; ++j) {
@@ -58,26 +66,41 @@ float maximum(const float* x, int64_t n) {
   return largest;
 }
 
-float sum_of_squares(const float* x, int64_t n) { return static_cast<float>(piece_dot(x, x, n)); }
+double sum_of_squares(const float* x, int64_t n) { return piece_dot(x, x, n); }
 
 void gelu_multiply(const float* gate, const float* up, int64_t n, float* out) {
-  constexpr float kRootTwoOverPi = 0.7978845608028654f;
+  // a/2 (1 + tanh u) = a / (1 + e^(-2u)), which does not cancel for negative a.
+  constexpr double kRootEightOverPi = 1.5957691216057308;
   for (int64_t i = 0; i < n; ++i) {
-    const float a = gate[i];
-    const float gelu = 0.5f * a * (1.0f + std::tanh(kRootTwoOverPi * (a + 0.044715f * a * a * a)));
-    out[i] = gelu * up[i];
+    const auto a = static_cast<double>(gate[i]);
+    const double gelu = a / (1.0 + std::exp(-kRootEightOverPi * (a + 0.044715 * a * a * a)));
+    out[i] = static_cast<float>(gelu) * up[i];
   }
 }
 
 void softcap(float* x, int64_t n, float cap) {
-  for (int64_t i = 0; i < n; ++i) x[i] = cap * std::tanh(x[i] / cap);
+  for (int64_t i = 0; i < n; ++i) x[i] = std::isinf(x[i]) ? std::nanf("") : cap * std::tanh(x[i] / cap);
 }
+
+template <int... kTypes>
+constexpr std::array<RowsDot, kDTypes> rows_dot_of(std::integer_sequence<int, kTypes...>) {
+  return {rows_dot<static_cast<DType>(kTypes)>...};
+}
+
+template <int... kTypes>
+constexpr std::array<DecodeRow, kDTypes> decode_row_of(std::integer_sequence<int, kTypes...>) {
+  return {decode_row<static_cast<DType>(kTypes)>...};
+}
+
+constexpr auto kRowsDot = rows_dot_of(std::make_integer_sequence<int, kDTypes>());
+constexpr auto kDecodeRow = decode_row_of(std::make_integer_sequence<int, kDTypes>());
 
 }  // namespace
 
 const Kernels kReferenceKernels = {
     .name = "reference",
-    .rows_dot = {rows_dot<DType::kF32>, rows_dot<DType::kF16>, rows_dot<DType::kBF16>, rows_dot<DType::kQ4_0>},
+    .rows_dot = kRowsDot.data(),
+    .decode_row = kDecodeRow.data(),
     .add_weighted_rows = add_weighted_rows,
     .exp_sum = exp_sum,
     .maximum = maximum,

@@ -2,31 +2,58 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "base/check.h"
 #include "lattice/q4_0.h"
+#include "lattice/q8_0.h"
+#include "lattice/small_blocks.h"
+#include "lattice/super_blocks.h"
 #include "tensor/float_formats.h"
 
 namespace carat {
 namespace {
 
 // Bytes of a file can lie at any address, so stored values are copied rather than used through a typed pointer.
-template <typename Stored, size_t kValues, typename Encode>
-void encode_each(std::span<const float> values, std::byte* out, Encode encode_one) {
-  for (size_t i = 0; i < values.size(); i += kValues) {
-    const Stored stored = encode_one(values.data() + i);
-    std::memcpy(out + i / kValues * sizeof(Stored), &stored, sizeof(Stored));
+constexpr float kLargestF16 = 65504.0f, kLargestBF16 = 0x1.fep127f;
+
+template <typename Encode>
+void encode_halves(std::span<const float> values, std::byte* out, float largest, Encode encode_one) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t stored = encode_one(std::clamp(values[i], -largest, largest));
+    std::memcpy(out + i * sizeof(stored), &stored, sizeof(stored));
   }
 }
 
-template <typename Stored, size_t kValues, typename Decode>
-void decode_each(const std::byte* bytes, std::span<float> values, Decode decode_one) {
-  for (size_t i = 0; i < values.size(); i += kValues) {
-    Stored stored;
-    std::memcpy(&stored, bytes + i / kValues * sizeof(Stored), sizeof(Stored));
-    decode_one(stored, values.data() + i);
+template <typename Decode>
+void decode_halves(const std::byte* bytes, std::span<float> values, Decode decode_one) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    uint16_t stored;
+    std::memcpy(&stored, bytes + i * sizeof(stored), sizeof(stored));
+    values[i] = decode_one(stored);
   }
 }
+
+template <typename Block, size_t kElements>
+void encode_blocks(std::span<const float> values, std::byte* out,
+                   Block (*encode_block)(std::span<const float, kElements>)) {
+  for (size_t i = 0; i < values.size(); i += kElements) {
+    const Block block = encode_block(std::span<const float, kElements>(values.data() + i, kElements));
+    std::memcpy(out + i / kElements * sizeof(Block), &block, sizeof(Block));
+  }
+}
+
+template <typename Block, size_t kElements>
+void decode_blocks(const std::byte* bytes, std::span<float> values,
+                   void (*decode_block)(const Block&, std::span<float, kElements>)) {
+  for (size_t i = 0; i < values.size(); i += kElements) {
+    Block block;
+    std::memcpy(&block, bytes + i / kElements * sizeof(Block), sizeof(Block));
+    decode_block(block, std::span<float, kElements>(values.data() + i, kElements));
+  }
+}
+
+constexpr DType kEncodable[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ8_0};
 
 // What `snap` stores at a time: a whole number of blocks of every type, small enough for the stack.
 constexpr size_t kValuesAtOnce = 512;
@@ -38,6 +65,14 @@ void check_size(DType dtype, size_t values, size_t bytes) {
 
 }  // namespace
 
+bool can_encode(DType dtype) { return std::ranges::find(kEncodable, dtype) != std::end(kEncodable); }
+
+std::string encodable_names() {
+  std::string names;
+  for (const DType dtype : kEncodable) names += (names.empty() ? "" : ", ") + std::string(dtype_name(dtype));
+  return names;
+}
+
 void encode(DType dtype, std::span<const float> values, std::span<std::byte> out) {
   check_size(dtype, values.size(), out.size());
   switch (dtype) {
@@ -45,12 +80,15 @@ void encode(DType dtype, std::span<const float> values, std::span<std::byte> out
       if (!values.empty()) std::memcpy(out.data(), values.data(), out.size());
       return;
     case DType::kF16:
-      return encode_each<uint16_t, 1>(values, out.data(), [](const float* v) { return f16_from_float(*v); });
+      return encode_halves(values, out.data(), kLargestF16, f16_from_float);
     case DType::kBF16:
-      return encode_each<uint16_t, 1>(values, out.data(), [](const float* v) { return bf16_from_float(*v); });
+      return encode_halves(values, out.data(), kLargestBF16, bf16_from_float);
     case DType::kQ4_0:
-      return encode_each<BlockQ4_0, kQ4_0Elements>(
-          values, out.data(), [](const float* v) { return encode_q4_0(Q4_0Values(v, kQ4_0Elements)); });
+      return encode_blocks(values, out.data(), encode_q4_0);
+    case DType::kQ8_0:
+      return encode_blocks(values, out.data(), encode_q8_0);
+    default:
+      CARAT_CHECK(can_encode(dtype), "values are moved to types that can be encoded");
   }
 }
 
@@ -61,13 +99,33 @@ void decode(DType dtype, Bytes bytes, std::span<float> values) {
       if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
       return;
     case DType::kF16:
-      return decode_each<uint16_t, 1>(bytes.data(), values, [](uint16_t s, float* v) { *v = float_from_f16(s); });
+      return decode_halves(bytes.data(), values, float_from_f16);
     case DType::kBF16:
-      return decode_each<uint16_t, 1>(bytes.data(), values, [](uint16_t s, float* v) { *v = float_from_bf16(s); });
+      return decode_halves(bytes.data(), values, float_from_bf16);
     case DType::kQ4_0:
-      return decode_each<BlockQ4_0, kQ4_0Elements>(bytes.data(), values, [](const BlockQ4_0& block, float* v) {
-        decode_q4_0(block, std::span<float, kQ4_0Elements>(v, kQ4_0Elements));
-      });
+      return decode_blocks(bytes.data(), values, decode_q4_0);
+    case DType::kQ4_1:
+      return decode_blocks(bytes.data(), values, decode_q4_1);
+    case DType::kQ5_0:
+      return decode_blocks(bytes.data(), values, decode_q5_0);
+    case DType::kQ5_1:
+      return decode_blocks(bytes.data(), values, decode_q5_1);
+    case DType::kQ8_0:
+      return decode_blocks(bytes.data(), values, decode_q8_0);
+    case DType::kQ2_K:
+      return decode_blocks(bytes.data(), values, decode_q2_k);
+    case DType::kQ3_K:
+      return decode_blocks(bytes.data(), values, decode_q3_k);
+    case DType::kQ4_K:
+      return decode_blocks(bytes.data(), values, decode_q4_k);
+    case DType::kQ5_K:
+      return decode_blocks(bytes.data(), values, decode_q5_k);
+    case DType::kQ6_K:
+      return decode_blocks(bytes.data(), values, decode_q6_k);
+    case DType::kTQ2_0:
+      return decode_blocks(bytes.data(), values, decode_tq2_0);
+    case DType::kQ2_0:
+      return decode_blocks(bytes.data(), values, decode_q2_0);
   }
 }
 

@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "lattice/q4_0.h"
 #include "tensor/float_formats.h"
+#include "tests/support/random_blocks.h"
 
 namespace carat {
 namespace {
@@ -44,7 +45,8 @@ std::vector<float> values_of_all_kinds(Random& random, size_t n) {
 }
 
 class Lattice : public testing::TestWithParam<DType> {};
-INSTANTIATE_TEST_SUITE_P(Types, Lattice, testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0),
+INSTANTIATE_TEST_SUITE_P(Types, Lattice,
+                         testing::Values(DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ8_0),
                          [](const auto& instance) { return std::string(dtype_name(instance.param)); });
 
 TEST_P(Lattice, SnappingTwiceIsSnappingOnce) {
@@ -130,6 +132,58 @@ TEST(LatticeOfTypes, FloatsFollowTheirFormat) {
   EXPECT_TRUE(same_bits(snapped(DType::kF32, values), values));
 }
 
+TEST(LatticeOfTypes, WhatIsFiniteStaysFinite) {
+  const float largest = std::numeric_limits<float>::max();
+  const std::vector<float> values(32, -largest);
+  for (const DType dtype : all_dtypes()) {
+    if (!can_encode(dtype)) continue;
+    for (const float value : snapped(dtype, values)) EXPECT_TRUE(std::isfinite(value)) << dtype_name(dtype);
+    EXPECT_TRUE(same_bits(snapped(dtype, snapped(dtype, values)), snapped(dtype, values))) << dtype_name(dtype);
+  }
+  EXPECT_EQ(snapped(DType::kF16, values)[0], -65504.0f);
+  EXPECT_EQ(snapped(DType::kBF16, values)[0], -0x1.fep127f);
+}
+
+TEST(LatticeOfTypes, FiveCanBeEncoded) {
+  std::string names;
+  for (const DType dtype : all_dtypes()) {
+    if (can_encode(dtype)) names += (names.empty() ? "" : ", ") + std::string(dtype_name(dtype));
+  }
+  EXPECT_EQ(encodable_names(), "F32, F16, BF16, Q4_0, Q8_0");
+  EXPECT_EQ(names, encodable_names());
+}
+
+class EveryType : public testing::TestWithParam<DType> {};
+INSTANTIATE_TEST_SUITE_P(Types, EveryType, testing::ValuesIn(all_dtypes()),
+                         [](const auto& instance) { return std::string(dtype_name(instance.param)); });
+
+TEST_P(EveryType, DecodesBytesThatLieAnywhere) {
+  Random random(8);
+  const auto bytes = random_blocks(GetParam(), 512, random);
+  std::vector<float> expected(512), decoded(512);
+  decode(GetParam(), bytes, expected);
+  for (size_t offset = 1; offset < 8; ++offset) {
+    std::vector<std::byte> shifted(offset);
+    shifted.insert(shifted.end(), bytes.begin(), bytes.end());
+    decode(GetParam(), std::span(shifted).subspan(offset), decoded);
+    EXPECT_TRUE(same_bits(decoded, expected)) << offset;
+  }
+}
+
+TEST_P(EveryType, BlocksAreDecodedAlone) {
+  Random random(9);
+  const auto per_block = static_cast<size_t>(block_elements(GetParam()));
+  const auto block_size = static_cast<size_t>(block_bytes(GetParam()));
+  const auto bytes = random_blocks(GetParam(), 512, random);
+  std::vector<float> together(512);
+  decode(GetParam(), bytes, together);
+  for (size_t block = 0; block < 512 / per_block; ++block) {
+    std::vector<float> alone(per_block);
+    decode(GetParam(), std::span(bytes).subspan(block * block_size, block_size), alone);
+    ASSERT_TRUE(same_bits(alone, std::span(together).subspan(block * per_block, per_block))) << block;
+  }
+}
+
 TEST(LatticeOfTypes, AQ4_0LatticeSurvivesABf16Checkpoint) {
   // Three equal blocks after a detour over bfloat16 storage: what an unquantized QAT checkpoint relies on.
   Random random(7);
@@ -146,6 +200,12 @@ TEST(LatticeDeathTest, PartOfABlockIsOurMistake) {
   EXPECT_DEATH(snap(DType::kQ4_0, values, values), "whole blocks");
   std::vector<std::byte> bytes(17);
   EXPECT_DEATH(encode(DType::kQ4_0, std::span(values).first(32), bytes), "fit each other");
+}
+
+TEST(LatticeDeathTest, TypesThatAreOnlyReadAreNotMade) {
+  const std::vector<float> values(256);
+  std::vector<std::byte> bytes(210);
+  EXPECT_DEATH(encode(DType::kQ6_K, values, bytes), "can be encoded");
 }
 
 }  // namespace

@@ -3,13 +3,14 @@
 namespace carat {
 namespace {
 
-std::vector<SchemeRule> matrix_rules(DType lattice) {
+std::vector<SchemeRule> matrix_rules(DType lattice, DType model_projection) {
   return {
       {"*norm.weight", DType::kF32},
       {"*_proj.weight", lattice},
+      {"*.experts.*_proj", lattice},
       {"*per_layer_input_gate.weight", lattice},
       {"*per_layer_projection.weight", lattice},
-      {"*per_layer_model_projection.weight", DType::kBF16},
+      {"*per_layer_model_projection.weight", model_projection},
       {"*embed_tokens.weight", lattice},
       {"*embed_tokens_per_layer.weight", lattice},
       {"lm_head.weight", lattice},
@@ -19,8 +20,10 @@ std::vector<SchemeRule> matrix_rules(DType lattice) {
 const std::vector<Scheme>& built_in_schemes() {
   static const std::vector<Scheme> schemes = {
       {"f32", {}},
-      {"bf16", matrix_rules(DType::kBF16)},
-      {"q4_0", matrix_rules(DType::kQ4_0)},
+      {"f16", matrix_rules(DType::kF16, DType::kF16)},
+      {"bf16", matrix_rules(DType::kBF16, DType::kBF16)},
+      {"q8_0", matrix_rules(DType::kQ8_0, DType::kBF16)},
+      {"q4_0", matrix_rules(DType::kQ4_0, DType::kBF16)},
   };
   return schemes;
 }

@@ -11,7 +11,7 @@ namespace carat {
 /// Which lattice the tensors lie on whose name matches `pattern`.
 struct SchemeRule {
   std::string pattern;  ///< a checkpoint's tensor name; `*` stands for any characters
-  DType lattice;
+  DType lattice;        ///< one that can be encoded
 };
 
 /// A *scheme* says, as data, which tensors of a model lie on which lattice. Trainer, converter, quantizer and
@@ -28,12 +28,12 @@ struct Scheme {
 /// `*` in `pattern` stands for any run of characters, also an empty one.
 bool matches_pattern(std::string_view pattern, std::string_view text);
 
-/// The schemes that need no file: "f32", "bf16" (matrices bfloat16, vectors float32) and "q4_0" (matrices
-/// Q4_0, the per-layer model projection bfloat16 as llama.cpp keeps it, vectors float32).
-/// Null when there is none of that name.
+/// The schemes that need no file: "f32", and "f16", "bf16", "q8_0", "q4_0", which store matrices in the type that
+/// they name, vectors and the routers of experts as float32. With block types the per-layer model projection is
+/// bfloat16, as llama.cpp keeps it. Null when there is none of that name.
 const Scheme* built_in_scheme(std::string_view name);
 
-/// Their names, for messages: "f32, bf16, q4_0".
+/// Their names, for messages: "f32, f16, bf16, q8_0, q4_0".
 std::string built_in_scheme_names();
 
 }  // namespace carat

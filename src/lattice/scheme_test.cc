@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+
 namespace carat {
 namespace {
 
@@ -42,8 +45,8 @@ TEST(Scheme, FirstMatchingRuleDecides) {
 }
 
 TEST(Scheme, BuiltInOnesAreFoundByName) {
-  EXPECT_EQ(built_in_scheme_names(), "f32, bf16, q4_0");
-  for (const char* name : {"f32", "bf16", "q4_0"}) {
+  EXPECT_EQ(built_in_scheme_names(), "f32, f16, bf16, q8_0, q4_0");
+  for (const char* name : {"f32", "f16", "bf16", "q8_0", "q4_0"}) {
     ASSERT_NE(built_in_scheme(name), nullptr);
     EXPECT_EQ(built_in_scheme(name)->name, name);
   }
@@ -53,35 +56,51 @@ TEST(Scheme, BuiltInOnesAreFoundByName) {
 
 struct TensorCase {
   const char* name;
-  DType bf16;
-  DType q4_0;
+  enum { kMatrix, kModelProjection, kVector } kind;
 };
 
+DType expected_lattice(const TensorCase& tensor, DType of_matrices) {
+  if (tensor.kind == TensorCase::kVector) return DType::kF32;
+  const bool in_blocks = of_matrices == DType::kQ8_0 || of_matrices == DType::kQ4_0;
+  return tensor.kind == TensorCase::kModelProjection && in_blocks ? DType::kBF16 : of_matrices;
+}
+
 TEST(Scheme, BuiltInOnesKnowEveryTensorOfTheDecoder) {
-  constexpr DType kMatrix = DType::kQ4_0, kNarrow = DType::kBF16, kVector = DType::kF32;
   const TensorCase cases[] = {
-      {"model.embed_tokens.weight", kNarrow, kMatrix},
-      {"model.embed_tokens_per_layer.weight", kNarrow, kMatrix},
-      {"model.per_layer_model_projection.weight", kNarrow, kNarrow},
-      {"model.per_layer_projection_norm.weight", kVector, kVector},
-      {"model.norm.weight", kVector, kVector},
-      {"lm_head.weight", kNarrow, kMatrix},
-      {"model.layers.3.self_attn.q_proj.weight", kNarrow, kMatrix},
-      {"model.layers.3.self_attn.o_proj.weight", kNarrow, kMatrix},
-      {"model.layers.3.self_attn.q_norm.weight", kVector, kVector},
-      {"model.layers.3.mlp.gate_proj.weight", kNarrow, kMatrix},
-      {"model.layers.3.mlp.down_proj.weight", kNarrow, kMatrix},
-      {"model.layers.3.input_layernorm.weight", kVector, kVector},
-      {"model.layers.3.post_feedforward_layernorm.weight", kVector, kVector},
-      {"model.layers.3.post_per_layer_input_norm.weight", kVector, kVector},
-      {"model.layers.3.per_layer_input_gate.weight", kNarrow, kMatrix},
-      {"model.layers.3.per_layer_projection.weight", kNarrow, kMatrix},
-      {"model.layers.3.layer_scalar", kVector, kVector},
+      {"model.embed_tokens.weight", TensorCase::kMatrix},
+      {"model.embed_tokens_per_layer.weight", TensorCase::kMatrix},
+      {"model.per_layer_model_projection.weight", TensorCase::kModelProjection},
+      {"model.per_layer_projection_norm.weight", TensorCase::kVector},
+      {"model.norm.weight", TensorCase::kVector},
+      {"lm_head.weight", TensorCase::kMatrix},
+      {"model.layers.3.self_attn.q_proj.weight", TensorCase::kMatrix},
+      {"model.layers.3.self_attn.o_proj.weight", TensorCase::kMatrix},
+      {"model.layers.3.self_attn.q_norm.weight", TensorCase::kVector},
+      {"model.layers.3.mlp.gate_proj.weight", TensorCase::kMatrix},
+      {"model.layers.3.mlp.down_proj.weight", TensorCase::kMatrix},
+      {"model.layers.3.experts.gate_up_proj", TensorCase::kMatrix},
+      {"model.layers.3.experts.gate_proj", TensorCase::kMatrix},
+      {"model.layers.3.experts.up_proj", TensorCase::kMatrix},
+      {"model.layers.3.experts.down_proj", TensorCase::kMatrix},
+      {"model.layers.3.router.proj.weight", TensorCase::kVector},
+      {"model.layers.3.router.scale", TensorCase::kVector},
+      {"model.layers.3.router.per_expert_scale", TensorCase::kVector},
+      {"model.layers.3.input_layernorm.weight", TensorCase::kVector},
+      {"model.layers.3.post_feedforward_layernorm.weight", TensorCase::kVector},
+      {"model.layers.3.post_feedforward_layernorm_1.weight", TensorCase::kVector},
+      {"model.layers.3.post_per_layer_input_norm.weight", TensorCase::kVector},
+      {"model.layers.3.per_layer_input_gate.weight", TensorCase::kMatrix},
+      {"model.layers.3.per_layer_projection.weight", TensorCase::kMatrix},
+      {"model.layers.3.layer_scalar", TensorCase::kVector},
   };
+  const std::pair<const char*, DType> schemes[] = {
+      {"f16", DType::kF16}, {"bf16", DType::kBF16}, {"q8_0", DType::kQ8_0}, {"q4_0", DType::kQ4_0}};
   for (const TensorCase& tensor : cases) {
     EXPECT_EQ(built_in_scheme("f32")->lattice_of(tensor.name), DType::kF32) << tensor.name;
-    EXPECT_EQ(built_in_scheme("bf16")->lattice_of(tensor.name), tensor.bf16) << tensor.name;
-    EXPECT_EQ(built_in_scheme("q4_0")->lattice_of(tensor.name), tensor.q4_0) << tensor.name;
+    for (const auto& [name, of_matrices] : schemes) {
+      EXPECT_EQ(built_in_scheme(name)->lattice_of(tensor.name), expected_lattice(tensor, of_matrices))
+          << name << ", " << tensor.name;
+    }
   }
 }
 

@@ -9,9 +9,17 @@ namespace {
 
 constexpr int64_t kLogitFloats = 4 << 20;
 
+// Pieces of keys that the threads can share while a token is decoded: up to 8192 keys.
+constexpr int64_t kLeastAttentionRows = 64;
+
 struct Array {
   std::vector<float> Activations::*member;
   int64_t floats;
+};
+
+struct IndexArray {
+  std::vector<int32_t> Activations::*member;
+  int64_t indices;
 };
 
 struct Widest {
@@ -23,6 +31,7 @@ struct Widest {
 
 Widest widest_layer(const ModelConfig& config) {
   Widest widest;
+  widest.ffn = config.expert_width;
   for (const LayerConfig& layer : config.layers) {
     widest.heads = std::max(widest.heads, config.heads * layer.head_width);
     widest.kv_heads = std::max(widest.kv_heads, layer.kv_heads * layer.head_width);
@@ -32,13 +41,16 @@ Widest widest_layer(const ModelConfig& config) {
   return widest;
 }
 
-int64_t logit_rows_of(const ModelConfig& config) {
-  return std::clamp<int64_t>(kLogitFloats / config.vocabulary, 1, kChunkTokens);
+int64_t logit_rows_of(const ModelConfig& config, int64_t batch) {
+  return std::clamp<int64_t>(kLogitFloats / config.vocabulary, 1, batch);
 }
 
-std::vector<Array> arrays_of(const ModelConfig& config) {
-  constexpr int64_t T = kChunkTokens;
+int64_t rows_for_experts(const ModelConfig& config, int64_t batch) { return config.experts > 0 ? batch : 0; }
+
+std::vector<Array> arrays_of(const ModelConfig& config, int64_t batch) {
+  const int64_t T = batch;
   const int64_t per_layer = config.layer_count() * config.per_layer_width;
+  const int64_t expert_rows = rows_for_experts(config, batch);
   const Widest widest = widest_layer(config);
   return {
       {&Activations::residual, T * config.hidden},
@@ -53,22 +65,40 @@ std::vector<Array> arrays_of(const ModelConfig& config) {
       {&Activations::keys, T * widest.kv_heads},
       {&Activations::values, T * widest.kv_heads},
       {&Activations::attended, T * widest.heads},
+      {&Activations::attention_parts, attention_scratch(std::max(T, kLeastAttentionRows), config.heads, widest.head)},
       {&Activations::gate, T * widest.ffn},
       {&Activations::up, T * widest.ffn},
-      {&Activations::logits, logit_rows_of(config) * config.vocabulary},
+      {&Activations::router_scores, T * config.experts},
+      {&Activations::expert_factors, T * config.experts_used},
+      {&Activations::visiting_factors, expert_rows},
+      {&Activations::expert_rows, expert_rows * config.hidden},
+      {&Activations::expert_sum, expert_rows * config.hidden},
+      {&Activations::logits, logit_rows_of(config, batch) * config.vocabulary},
+  };
+}
+
+std::vector<IndexArray> index_arrays_of(const ModelConfig& config, int64_t batch) {
+  return {
+      {&Activations::chosen_experts, batch * config.experts_used},
+      {&Activations::visiting_tokens, rows_for_experts(config, batch)},
   };
 }
 
 }  // namespace
 
-Activations::Activations(const ModelConfig& config) : logit_rows(logit_rows_of(config)) {
-  for (const Array& array : arrays_of(config)) (this->*array.member).resize(static_cast<size_t>(array.floats));
+Activations::Activations(const ModelConfig& config, int64_t batch) : logit_rows(logit_rows_of(config, batch)) {
+  for (const Array& array : arrays_of(config, batch)) (this->*array.member).resize(static_cast<size_t>(array.floats));
+  for (const IndexArray& array : index_arrays_of(config, batch)) {
+    (this->*array.member).resize(static_cast<size_t>(array.indices));
+  }
 }
 
-uint64_t activation_bytes(const ModelConfig& config) {
+uint64_t activation_bytes(const ModelConfig& config, int64_t batch) {
   uint64_t floats = 0;
-  for (const Array& array : arrays_of(config)) floats += static_cast<uint64_t>(array.floats);
-  return floats * sizeof(float);
+  for (const Array& array : arrays_of(config, batch)) floats += static_cast<uint64_t>(array.floats);
+  uint64_t indices = 0;
+  for (const IndexArray& array : index_arrays_of(config, batch)) indices += static_cast<uint64_t>(array.indices);
+  return floats * sizeof(float) + indices * sizeof(int32_t);
 }
 
 }  // namespace carat

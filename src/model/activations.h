@@ -4,13 +4,15 @@
 #include <vector>
 
 #include "formats/model_config.h"
+#include "model/cache.h"
 
 namespace carat {
 
-/// Scratch memory of a forward pass, float32, allocated once. T is kChunkTokens, d, F and K are the largest of
-/// any layer. Only `residual`, `per_layer_inputs` and the rotations keep their values from layer to layer.
+/// Scratch memory of a forward pass, allocated once. T is the batch, d, F and K are the largest of any layer, F also
+/// of the experts; U is the number of experts used for a token. Only `residual`, `per_layer_inputs` and the rotations
+/// keep their values from layer to layer.
 struct Activations {
-  explicit Activations(const ModelConfig& config);
+  explicit Activations(const ModelConfig& config, int64_t batch = kChunkTokens);
 
   int64_t logit_rows;                    // rows of `logits`
   std::vector<float> residual;           // [T, D]        the stream that every sublayer adds to
@@ -25,12 +27,20 @@ struct Activations {
   std::vector<float> keys;               // [T, K * d]
   std::vector<float> values;             // [T, K * d]
   std::vector<float> attended;           // [T, H * d]
+  std::vector<float> attention_parts;    // attention_scratch of T rows or more
   std::vector<float> gate;               // [T, F]
   std::vector<float> up;                 // [T, F]
+  std::vector<float> router_scores;      // [T, E]
+  std::vector<int32_t> chosen_experts;   // [T, U]
+  std::vector<float> expert_factors;     // [T, U]        what the output of each chosen expert is multiplied by
+  std::vector<int32_t> visiting_tokens;  // [T]           the tokens of one expert
+  std::vector<float> visiting_factors;   // [T]
+  std::vector<float> expert_rows;        // [T, D]        their inputs, then their outputs
+  std::vector<float> expert_sum;         // [T, D]
   std::vector<float> logits;             // [logit_rows, V]
 };
 
 /// Bytes that `Activations` allocates.
-uint64_t activation_bytes(const ModelConfig& config);
+uint64_t activation_bytes(const ModelConfig& config, int64_t batch = kChunkTokens);
 
 }  // namespace carat

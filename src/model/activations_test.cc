@@ -26,15 +26,52 @@ TEST(ActivationsTest, TakesTheLargestOfAllLayers) {
   EXPECT_EQ(activations.per_layer_inputs.size(), static_cast<size_t>(kChunkTokens * 2 * 5));
 }
 
-TEST(ActivationsTest, PlansWhatItAllocates) {
-  const Activations a(two_layers(300));
+ModelConfig with_experts(ModelConfig config) {
+  config.experts = 9;
+  config.experts_used = 3;
+  config.expert_width = 120;
+  return config;
+}
+
+TEST(ActivationsTest, HasRoomForTheWidestExpert) {
+  const Activations activations(with_experts(two_layers(100)));
+  EXPECT_EQ(activations.gate.size(), static_cast<size_t>(kChunkTokens * 120));
+  EXPECT_EQ(activations.router_scores.size(), static_cast<size_t>(kChunkTokens * 9));
+  EXPECT_EQ(activations.chosen_experts.size(), static_cast<size_t>(kChunkTokens * 3));
+}
+
+void expect_planned(const ModelConfig& config) {
+  const Activations a(config);
+  const std::vector<float>* const arrays[] = {&a.residual,
+                                              &a.normed,
+                                              &a.branch,
+                                              &a.per_layer_inputs,
+                                              &a.per_layer_rows,
+                                              &a.per_layer_gate,
+                                              &a.sliding_rotations,
+                                              &a.full_rotations,
+                                              &a.queries,
+                                              &a.keys,
+                                              &a.values,
+                                              &a.attended,
+                                              &a.attention_parts,
+                                              &a.gate,
+                                              &a.up,
+                                              &a.router_scores,
+                                              &a.expert_factors,
+                                              &a.visiting_factors,
+                                              &a.expert_rows,
+                                              &a.expert_sum,
+                                              &a.logits};
   size_t floats = 0;
-  for (const auto* array : {&a.residual, &a.normed, &a.branch, &a.per_layer_inputs, &a.per_layer_rows,
-                            &a.per_layer_gate, &a.sliding_rotations, &a.full_rotations, &a.queries, &a.keys, &a.values,
-                            &a.attended, &a.gate, &a.up, &a.logits}) {
-    floats += array->size();
-  }
-  EXPECT_EQ(activation_bytes(two_layers(300)), floats * sizeof(float));
+  for (const std::vector<float>* array : arrays) floats += array->size();
+  const size_t indices = a.chosen_experts.size() + a.visiting_tokens.size();
+  EXPECT_EQ(activation_bytes(config), floats * sizeof(float) + indices * sizeof(int32_t));
+}
+
+TEST(ActivationsTest, PlansWhatItAllocates) {
+  expect_planned(two_layers(300));
+  expect_planned(with_experts(two_layers(300)));
 }
 
 TEST(ActivationsTest, BoundsTheLogits) {

@@ -12,6 +12,7 @@ const float* rotations(const Pass& pass, const LayerConfig& layer, Rows rows) {
   return table.data() + rows.first * layer.head_width;
 }
 
+/// The values of a layer without a projection of its own for them are its keys before their norm.
 void append_keys_and_values(const Pass& pass, const LayerConfig& shape, size_t layer, Rows rows) {
   const LayerWeights& weights = pass.weights.layers[layer];
   Activations& scratch = pass.scratch;
@@ -21,24 +22,36 @@ void append_keys_and_values(const Pass& pass, const LayerConfig& shape, size_t l
   const float epsilon = pass.config.rms_epsilon;
 
   pass.ops.linear(weights.k_proj, scratch.normed.data(), rows.count, keys);
-  pass.ops.rms_norm(keys, weights.k_norm.data(), heads, shape.head_width, epsilon, keys);
-  pass.ops.rope(keys, rows.count, shape.kv_heads, shape.head_width, rotations(pass, shape, rows));
-  pass.ops.linear(weights.v_proj, scratch.normed.data(), rows.count, values);
-  pass.ops.rms_norm(values, nullptr, heads, shape.head_width, epsilon, values);
+  if (!shape.value_is_key) pass.ops.linear(weights.v_proj, scratch.normed.data(), rows.count, values);
+  pass.ops.rms_norm(shape.value_is_key ? keys : values, nullptr, heads, shape.head_width, epsilon, values);
+  if (!rebuilds_keys(pass.config, layer)) {
+    pass.ops.rms_norm(keys, weights.k_norm.data(), heads, shape.head_width, epsilon, keys);
+    pass.ops.rope(keys, rows.count, shape.kv_heads, shape.head_width, rotations(pass, shape, rows));
+  }
   pass.cache.store(layer, rows.count, keys, values);
+}
+
+KeyValueView keys_and_values(const Pass& pass, const LayerConfig& shape) {
+  const auto owner = static_cast<size_t>(shape.kv_layer);
+  KeyValueView view = pass.cache.view(owner);
+  view.key_norm = pass.weights.layers[owner].k_norm.data();
+  return view;
 }
 
 void attend(const Pass& pass, const LayerConfig& shape, size_t layer, Rows rows) {
   const LayerWeights& weights = pass.weights.layers[layer];
   Activations& scratch = pass.scratch;
   float* queries = scratch.queries.data();
-  const int64_t H = pass.config.heads;
-  const int64_t window = is_full(shape) ? 0 : pass.config.sliding_window;
+  const AttentionShape attention = {.T = rows.count,
+                                    .heads = pass.config.heads,
+                                    .first_position = pass.first_position + rows.first,
+                                    .window = is_full(shape) ? 0 : pass.config.sliding_window};
+  const int64_t heads = rows.count * attention.heads;
 
   pass.ops.linear(weights.q_proj, scratch.normed.data(), rows.count, queries);
-  pass.ops.rms_norm(queries, weights.q_norm.data(), rows.count * H, shape.head_width, pass.config.rms_epsilon, queries);
-  pass.ops.rope(queries, rows.count, H, shape.head_width, rotations(pass, shape, rows));
-  pass.ops.attention(queries, pass.cache.view(layer), rows.count, H, pass.first_position + rows.first, window,
+  pass.ops.rms_norm(queries, weights.q_norm.data(), heads, shape.head_width, pass.config.rms_epsilon, queries);
+  pass.ops.rope(queries, rows.count, attention.heads, shape.head_width, rotations(pass, shape, rows));
+  pass.ops.attention(queries, keys_and_values(pass, shape), attention, scratch.attention_parts,
                      scratch.attended.data());
 }
 

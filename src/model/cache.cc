@@ -1,35 +1,110 @@
 #include "model/cache.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
-#include <new>
 #include <string>
 
 #include "base/check.h"
+#include "formats/quote.h"
+#include "lattice/lattice.h"
 
 namespace carat {
 namespace {
 
 constexpr int64_t kFirstPositions = 256;
 
+struct NamedType {
+  std::string_view name;
+  DType type;
+};
+
+constexpr NamedType kTypes[] = {
+    {"f32", DType::kF32}, {"f16", DType::kF16}, {"q8_0", DType::kQ8_0}, {"q4_0", DType::kQ4_0}};
+
 int64_t row_width(const LayerConfig& layer) { return layer.kv_heads * layer.head_width; }
 
-/// A chunk is stored whole before its first query reads: the ring then holds that query's window and the chunk.
-int64_t rows_for(const ModelConfig& config, const LayerConfig& layer, int64_t positions) {
-  if (layer.attention == AttentionType::kFull) return positions;
-  return std::min(positions, config.sliding_window + kChunkTokens - 1);
+uint64_t bytes_of_row(const LayerConfig& layer, DType type) {
+  return *row_bytes(type, static_cast<uint64_t>(row_width(layer)));
 }
 
-/// `resize` alone may allocate more than it is asked for.
-void resize_exactly(std::vector<float>& values, size_t size) {
-  values.reserve(size);
-  values.resize(size);
+/// A chunk is stored whole before its first query reads: the ring then holds that query's window and the chunk.
+int64_t rows_for(const ModelConfig& config, const LayerConfig& layer, int64_t positions, int64_t batch) {
+  if (layer.attention == AttentionType::kFull) return positions;
+  return std::min(positions, config.sliding_window + batch - 1);
+}
+
+/// A layer whose keys are rebuilt, null when there is none. All full layers have one head width, so that one table
+/// serves them.
+const LayerConfig* rotating_layer(const ModelConfig& config) {
+  for (size_t l = 0; l < config.layers.size(); ++l) {
+    if (rebuilds_keys(config, l)) return &config.layers[l];
+  }
+  return nullptr;
+}
+
+int64_t rotation_floats(const ModelConfig& config) {
+  const LayerConfig* layer = rotating_layer(config);
+  return layer == nullptr ? 0 : 2 * config.rotated_pairs(*layer);
+}
+
+void encode_row(DType type, std::span<const float> values, std::span<std::byte> row) {
+  if (std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); })) {
+    return encode(type, values, row);
+  }
+  // All bits set are a NaN, and the scale of a block that is NaN.
+  std::fill(row.begin(), row.end(), std::byte{0xff});
 }
 
 }  // namespace
 
-KvCache::KvCache(const ModelConfig& config, int64_t limit)
-    : config_(config), limit_(limit), stores_(config.layers.size()) {}
+Result<DType> cache_type_named(std::string_view name) {
+  for (const NamedType& known : kTypes) {
+    if (known.name == name) return known.type;
+  }
+  return wrong_usage("the cache type " + in_quotes(name) + " is unknown: expected f32, f16, q8_0 or q4_0");
+}
+
+Status check_cache_type(DType type, const ModelConfig& config) {
+  const auto known =
+      std::find_if(std::begin(kTypes), std::end(kTypes), [type](const NamedType& named) { return named.type == type; });
+  if (known == std::end(kTypes)) {
+    return wrong_usage("keys and values cannot be kept as " + std::string(dtype_name(type)) +
+                       ": expected f32, f16, q8_0 or q4_0");
+  }
+  for (size_t l = 0; l < config.layers.size(); ++l) {
+    const int64_t width = config.layers[l].head_width;
+    if (width % block_elements(type) == 0) continue;
+    return wrong_usage("keys and values cannot be kept as " + std::string(known->name) + ": layer " +
+                       std::to_string(l) + " has heads of " + std::to_string(width) + " values, no multiple of " +
+                       std::to_string(block_elements(type)) + "; f32 and f16 fit any head");
+  }
+  return success();
+}
+
+bool rebuilds_keys(const ModelConfig& config, size_t layer) {
+  const LayerConfig& shape = config.layers[layer];
+  return config.owns_kv(layer) && shape.value_is_key && shape.attention == AttentionType::kFull;
+}
+
+CacheBytes kv_cache_bytes(const ModelConfig& config, int64_t positions, const CacheOptions& options) {
+  CacheBytes bytes;
+  for (size_t l = 0; l < config.layers.size(); ++l) {
+    if (!config.owns_kv(l)) continue;
+    const LayerConfig& layer = config.layers[l];
+    const auto rows = static_cast<uint64_t>(rows_for(config, layer, positions, options.batch));
+    const uint64_t stores = rebuilds_keys(config, l) ? 1 : 2;
+    (layer.attention == AttentionType::kFull ? bytes.full : bytes.sliding) +=
+        stores * rows * bytes_of_row(layer, options.type);
+  }
+  bytes.rotations = static_cast<uint64_t>(positions * rotation_floats(config)) * sizeof(float);
+  return bytes;
+}
+
+KvCache::KvCache(const ModelConfig& config, int64_t limit, const CacheOptions& options)
+    : config_(config), limit_(limit), options_(options), stores_(config.layers.size()) {
+  CARAT_CHECK(options.batch >= 1 && check_cache_type(options.type, config).ok(), "a cache that fits the model");
+}
 
 Status KvCache::reserve(int64_t positions) {
   if (positions > limit_) {
@@ -38,67 +113,102 @@ Status KvCache::reserve(int64_t positions) {
   }
   if (positions <= reserved_) return success();
   const int64_t target = std::min(limit_, std::max({positions, 2 * reserved_, kFirstPositions}));
-  // A store wraps around only once it has the rows of its whole ring, so that growing moves no row.
-  try {
-    for (size_t l = 0; l < stores_.size(); ++l) {
-      if (!config_.owns_kv(l)) continue;
-      const LayerConfig& layer = config_.layers[l];
-      const auto floats = static_cast<size_t>(rows_for(config_, layer, target) * row_width(layer));
-      resize_exactly(stores_[l].keys, floats);
-      resize_exactly(stores_[l].values, floats);
-    }
-  } catch (const std::bad_alloc&) {
+  if (!grow(target)) {
     return failed("not enough memory for the keys and values of " + std::to_string(target) + " positions (" +
-                  std::to_string(kv_cache_bytes(config_, target)) + " bytes); choose a smaller context");
+                  std::to_string(kv_cache_bytes(config_, target, options_).total()) +
+                  " bytes); choose a smaller context or a smaller cache type");
   }
   reserved_ = target;
   return success();
 }
 
+/// A store wraps around only once it has the rows of its whole ring, so that growing moves no row.
+bool KvCache::grow(int64_t positions) {
+  for (size_t l = 0; l < stores_.size(); ++l) {
+    if (!config_.owns_kv(l)) continue;
+    const int64_t rows = rows_for(config_, config_.layers[l], positions, options_.batch);
+    const auto bytes = static_cast<size_t>(rows * row_length(l));
+    if (!stores_[l].values.grow(bytes)) return false;
+    if (!rebuilds_keys(config_, l) && !stores_[l].keys.grow(bytes)) return false;
+  }
+  return rotations_.grow(kv_cache_bytes(config_, positions, options_).rotations);
+}
+
 void KvCache::extend(int64_t T) {
-  CARAT_CHECK(T >= 1 && T <= kChunkTokens && size_ + T <= reserved_, "a chunk that was reserved");
+  CARAT_CHECK(T >= 1 && T <= options_.batch && size_ + T <= reserved_, "a chunk that was reserved");
   size_ += T;
+  farthest_ = std::max(farthest_, size_);
 }
 
 void KvCache::store(size_t layer, int64_t T, const float* keys, const float* values) {
   Store& store = stores_[layer];
-  const int64_t width = row_width(config_.layers[layer]);
+  const auto width = static_cast<size_t>(row_width(config_.layers[layer]));
+  const auto length = static_cast<size_t>(row_length(layer));
   const int64_t capacity = rows(layer);
   for (int64_t t = 0; t < T; ++t) {
-    const int64_t row = (size_ - T + t) % capacity;
-    std::memcpy(&store.keys[row * width], keys + t * width, width * sizeof(float));
-    std::memcpy(&store.values[row * width], values + t * width, width * sizeof(float));
+    const auto row = static_cast<size_t>((size_ - T + t) % capacity);
+    const auto first = static_cast<size_t>(t) * width;
+    encode_row(options_.type, {values + first, width}, {store.values.data() + row * length, length});
+    if (rebuilds_keys(config_, layer)) continue;
+    encode_row(options_.type, {keys + first, width}, {store.keys.data() + row * length, length});
+  }
+}
+
+void KvCache::store_rotations(int64_t T, const float* table) {
+  const LayerConfig* layer = rotating_layer(config_);
+  if (layer == nullptr) return;
+  const auto length = static_cast<size_t>(rotation_floats(config_)) * sizeof(float);
+  for (int64_t t = 0; t < T; ++t) {
+    const auto position = static_cast<size_t>(size_ - T + t);
+    std::memcpy(rotations_.data() + position * length, table + t * layer->head_width, length);
   }
 }
 
 KeyValueView KvCache::view(size_t layer) const {
   const auto owner = static_cast<size_t>(config_.layers[layer].kv_layer);
   const LayerConfig& shape = config_.layers[owner];
-  return {.keys = stores_[owner].keys.data(),
-          .values = stores_[owner].values.data(),
-          .capacity = rows(owner),
-          .kv_heads = shape.kv_heads,
-          .width = shape.head_width};
+  KeyValueView view = {.type = options_.type,
+                       .keys = stores_[owner].keys.data(),
+                       .values = stores_[owner].values.data(),
+                       .capacity = rows(owner),
+                       .kv_heads = shape.kv_heads,
+                       .width = shape.head_width};
+  if (!rebuilds_keys(config_, owner)) return view;
+  view.rotations = reinterpret_cast<const float*>(rotations_.data());
+  view.rotated_pairs = config_.rotated_pairs(shape);
+  return view;
+}
+
+int64_t KvCache::rewind_reach() const {
+  const bool slides = std::any_of(config_.layers.begin(), config_.layers.end(),
+                                  [](const LayerConfig& layer) { return layer.attention == AttentionType::kSliding; });
+  const int64_t ring = config_.sliding_window + options_.batch - 1;
+  // The ring then begins W - 1 positions before the new end.
+  return slides && farthest_ > ring ? farthest_ - options_.batch : 0;
+}
+
+void KvCache::rewind(int64_t size) {
+  CARAT_CHECK(size >= rewind_reach() && size <= size_, "a size that rewinding reaches");
+  size_ = size;
+}
+
+void KvCache::clear() {
+  size_ = 0;
+  farthest_ = 0;
 }
 
 uint64_t KvCache::bytes() const {
-  uint64_t floats = 0;
-  for (const Store& store : stores_) floats += store.keys.capacity() + store.values.capacity();
-  return floats * sizeof(float);
+  uint64_t bytes = rotations_.size();
+  for (const Store& store : stores_) bytes += store.keys.size() + store.values.size();
+  return bytes;
+}
+
+int64_t KvCache::row_length(size_t layer) const {
+  return static_cast<int64_t>(bytes_of_row(config_.layers[layer], options_.type));
 }
 
 int64_t KvCache::rows(size_t layer) const {
-  return static_cast<int64_t>(stores_[layer].keys.size()) / row_width(config_.layers[layer]);
-}
-
-uint64_t kv_cache_bytes(const ModelConfig& config, int64_t positions) {
-  uint64_t floats = 0;
-  for (size_t l = 0; l < config.layers.size(); ++l) {
-    if (!config.owns_kv(l)) continue;
-    const LayerConfig& layer = config.layers[l];
-    floats += 2 * static_cast<uint64_t>(rows_for(config, layer, positions) * row_width(layer));
-  }
-  return floats * sizeof(float);
+  return static_cast<int64_t>(stores_[layer].values.size()) / row_length(layer);
 }
 
 }  // namespace carat

@@ -1,5 +1,7 @@
 #include "model/ffn.h"
 
+#include "model/moe.h"
+
 namespace carat {
 
 void add_ffn(const Pass& pass, size_t layer, Rows rows) {
@@ -19,6 +21,7 @@ void add_ffn(const Pass& pass, size_t layer, Rows rows) {
   ops.linear(weights.up_proj, scratch.normed.data(), T, scratch.up.data());
   ops.gelu_multiply(gate, scratch.up.data(), T * F, gate);
   ops.linear(weights.down_proj, gate, T, branch);
+  if (pass.config.experts > 0) add_experts(pass, layer, rows);
   ops.rms_norm(branch, weights.post_feedforward_norm.data(), T, D, epsilon, branch);
   ops.add(residual, branch, T * D);
 }

@@ -6,20 +6,10 @@
 #include <utility>
 
 #include "base/check.h"
-#include "formats/check_values.h"
-#include "model/attention.h"
-#include "model/ffn.h"
-#include "model/per_layer_embedding.h"
+#include "model/check_weights.h"
 
 namespace carat {
 namespace {
-
-std::vector<float> frequencies_of(const ModelConfig& config, AttentionType type) {
-  const auto layer = std::find_if(config.layers.begin(), config.layers.end(),
-                                  [type](const LayerConfig& candidate) { return candidate.attention == type; });
-  if (layer == config.layers.end()) return {};
-  return rope_frequencies(config, *layer);
-}
 
 /// The rotations of a chunk are computed once for each attention type.
 Status check_head_widths(const ModelConfig& config) {
@@ -34,84 +24,73 @@ Status check_head_widths(const ModelConfig& config) {
   return success();
 }
 
-void run_layer(const Pass& pass, size_t layer, Rows rows) {
-  const int64_t D = pass.config.hidden;
-  add_attention(pass, layer, rows);
-  add_ffn(pass, layer, rows);
-  if (pass.config.per_layer_width > 0) add_per_layer_embedding(pass, layer, rows);
-  pass.ops.scale(pass.scratch.residual.data() + rows.first * D, rows.count * D,
-                 pass.weights.layers[layer].layer_scalar);
-}
-
 }  // namespace
 
-Result<Model> Model::load(const std::filesystem::path& path, Ops& ops) {
+Result<Model> Model::load(const std::filesystem::path& path, Ops& ops, int64_t batch) {
   CARAT_TRY(Checkpoint checkpoint, Checkpoint::open(path));
-  return create(std::move(checkpoint), ops);
+  return create(std::move(checkpoint), ops, batch);
 }
 
-Result<Model> Model::create(Checkpoint checkpoint, Ops& ops) {
+Result<Model> Model::create(Checkpoint checkpoint, Ops& ops, int64_t batch) {
+  if (batch < 1 || batch > kLargestBatch) {
+    return wrong_usage("batch: expected 1 to " + std::to_string(kLargestBatch) + " tokens at once, found " +
+                       std::to_string(batch));
+  }
   auto owned = std::make_shared<const Checkpoint>(std::move(checkpoint));
   CARAT_TRY_STATUS(check_head_widths(owned->config()));
   CARAT_TRY(ModelWeights weights, ModelWeights::bind(*owned));
-  return Model(std::move(owned), std::move(weights), ops);
+  return Model(std::move(owned), std::move(weights), ops, batch);
 }
 
-Model::Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights, Ops& ops)
+Model::Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights, Ops& ops, int64_t batch)
     : checkpoint_(std::move(checkpoint)),
       weights_(std::move(weights)),
       ops_(&ops),
-      activations_(config()),
-      sliding_frequencies_(frequencies_of(config(), AttentionType::kSliding)),
-      full_frequencies_(frequencies_of(config(), AttentionType::kFull)),
+      batch_(batch),
+      activations_(config(), batch),
+      frequencies_(config()),
       owning_layers_(static_cast<size_t>(config().layer_count() - config().shared_kv_layers())) {}
 
 std::span<const float> Model::last_logits(std::span<const int32_t> ids, KvCache& cache) {
   CARAT_CHECK(!ids.empty(), "logits need a position");
-  while (ids.size() > kChunkTokens) {
-    run_layers(ids.first(kChunkTokens), kChunkTokens, cache);
-    ids = ids.subspan(kChunkTokens);
+  fault_.reset();
+  const int64_t batch = std::min(batch_, cache.options().batch);
+  while (static_cast<int64_t>(ids.size()) > batch) {
+    run_chunk(ids.first(static_cast<size_t>(batch)), 0, cache);
+    ids = ids.subspan(static_cast<size_t>(batch));
   }
-  const auto last = static_cast<int64_t>(ids.size()) - 1;
-  run_layers(ids, last, cache);
-  return head(last, 1);
+  return run_chunk(ids, 1, cache);
 }
 
 std::span<const float> Model::all_logits(std::span<const int32_t> ids, KvCache& cache) {
   const auto T = static_cast<int64_t>(ids.size());
   CARAT_CHECK(T >= 1 && T <= logit_rows(), "as many ids as there are rows for logits");
-  run_layers(ids, 0, cache);
-  return head(0, T);
+  fault_.reset();
+  return run_chunk(ids, T, cache);
 }
 
-void Model::run_layers(std::span<const int32_t> ids, int64_t first_needed, KvCache& cache) {
+std::span<const float> Model::run_chunk(std::span<const int32_t> ids, int64_t needed, KvCache& cache) {
   const auto T = static_cast<int64_t>(ids.size());
   const Pass pass{config(), weights_, *ops_, cache, activations_, cache.size()};
+  const Rows all = {0, T};
+  const Rows last = {T - needed, needed};
   cache.extend(T);
-  prepare_inputs(pass, ids);
-  for (size_t l = 0; l < owning_layers_; ++l) run_layer(pass, l, {0, T});
-  if (first_needed == T) return;
-  for (size_t l = owning_layers_; l < weights_.layers.size(); ++l) run_layer(pass, l, {first_needed, T - first_needed});
+  begin_chunk(pass, frequencies_, ids);
+  note_fault(std::nullopt, pass.first_position, all);
+  for (size_t l = 0; l < weights_.layers.size(); ++l) {
+    const Rows rows = l < owning_layers_ ? all : last;
+    if (rows.count == 0) return {};
+    run_layer(pass, l, rows);
+    note_fault(l, pass.first_position, rows);
+  }
+  return needed > 0 ? run_head(pass, last) : std::span<const float>();
 }
 
-void Model::prepare_inputs(const Pass& pass, std::span<const int32_t> ids) {
-  const auto T = static_cast<int64_t>(ids.size());
-  const float embedding_scale = std::sqrt(static_cast<float>(config().hidden));
-  ops_->gather(weights_.embed_tokens, ids, embedding_scale, activations_.residual.data());
-  if (config().per_layer_width > 0) compute_per_layer_inputs(pass, ids);
-  ops_->rope_table(sliding_frequencies_, pass.first_position, T, activations_.sliding_rotations.data());
-  ops_->rope_table(full_frequencies_, pass.first_position, T, activations_.full_rotations.data());
-}
-
-std::span<const float> Model::head(int64_t first, int64_t count) {
+void Model::note_fault(std::optional<size_t> layer, int64_t first_position, Rows rows) {
+  if (fault_) return;
   const int64_t D = config().hidden;
-  const int64_t V = config().vocabulary;
-  const float* residual = activations_.residual.data() + first * D;
-  float* logits = activations_.logits.data();
-  ops_->rms_norm(residual, weights_.final_norm.data(), count, D, config().rms_epsilon, activations_.normed.data());
-  ops_->linear(weights_.embed_tokens, activations_.normed.data(), count, logits);
-  if (config().softcap > 0.0f) ops_->softcap(logits, count * V, config().softcap);
-  return {logits, static_cast<size_t>(count * V)};
+  const int64_t row = ops_->first_not_finite(activations_.residual.data() + rows.first * D, rows.count, D);
+  if (row < rows.count) fault_ = {layer, first_position + rows.first + row};
 }
 
 Status Model::check_ids(std::span<const int32_t> ids) const {
@@ -124,10 +103,18 @@ Status Model::check_ids(std::span<const int32_t> ids) const {
 
 Status Model::check_finite(std::span<const float> logits) const {
   if (std::all_of(logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); })) return success();
-  for (const NamedTensor& tensor : checkpoint_->tensors()) {
-    CARAT_TRY_STATUS(check_values(tensor, checkpoint_->path().string()));
-  }
-  return failed("the logits are not finite although all weights are: the model's values overflow float32");
+  const std::string found = "the logits are not finite: " + origin_of_fault() + "; ";
+  const bool in_layer = fault_ && fault_->layer;
+  const Status weights =
+      check_weights(*checkpoint_, in_layer ? "model.layers." + std::to_string(*fault_->layer) + "." : "model.embed");
+  if (!weights.ok()) return refused(found + weights.error().message);
+  return failed(found + "all weights are finite, so that the model's values overflow float32");
+}
+
+std::string Model::origin_of_fault() const {
+  if (!fault_) return "the head made them of finite values";
+  const std::string place = fault_->layer ? "layer " + std::to_string(*fault_->layer) : "the embedding";
+  return place + " gave the first value that is not, at position " + std::to_string(fault_->position);
 }
 
 }  // namespace carat

@@ -3,25 +3,28 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "formats/checkpoint.h"
 #include "model/activations.h"
 #include "model/cache.h"
+#include "model/forward.h"
 #include "model/pass.h"
 #include "model/weights.h"
 #include "ops/ops.h"
 
 namespace carat {
 
-/// A Gemma 4 text decoder (dense, E-series): from token ids to logits.
+/// A Gemma 4 text decoder, of any of the five shapes: from token ids to logits.
 ///
 ///     CARAT_TRY(const Kernels* kernels, select_kernels());
 ///     Ops ops(*kernels, available_cores());
 ///     CARAT_TRY(Model model, Model::load("opal.gguf", ops));
-///     KvCache cache(model.config(), 4096);
+///     KvCache cache(model.config(), 4096, {.batch = model.batch()});
 ///     CARAT_TRY_STATUS(cache.reserve(ids.size()));
 ///     std::span<const float> logits = model.last_logits(ids, cache);   // [V]
 ///
@@ -30,11 +33,11 @@ namespace carat {
 class Model {
  public:
   /// Opens the checkpoint at `path` (see Checkpoint::open). `ops` outlives the model; several models may use it.
-  static Result<Model> load(const std::filesystem::path& path, Ops& ops);
+  static Result<Model> load(const std::filesystem::path& path, Ops& ops, int64_t batch = kChunkTokens);
 
-  /// A model of an open checkpoint. Refuses norm weights that are not finite, and head widths that differ within
-  /// one attention type.
-  static Result<Model> create(Checkpoint checkpoint, Ops& ops);
+  /// A model of an open checkpoint. Refuses norm weights that are not finite, head widths that differ within one
+  /// attention type, and a `batch` (see `batch()`) that is not 1 to kLargestBatch.
+  static Result<Model> create(Checkpoint checkpoint, Ops& ops, int64_t batch = kChunkTokens);
 
   const Checkpoint& checkpoint() const { return *checkpoint_; }
   const ModelConfig& config() const { return checkpoint_->config(); }
@@ -45,34 +48,45 @@ class Model {
   /// positions skip the layers that read keys and values of others: no later position needs their results.
   std::span<const float> last_logits(std::span<const int32_t> ids, KvCache& cache);
 
-  /// The same for at most `logit_rows()` ids, with the logits after every one: [T, V].
+  /// The same for at most `logit_rows()` ids, with the logits after every one: [T, V]. The cache takes as many at once.
   std::span<const float> all_logits(std::span<const int32_t> ids, KvCache& cache);
 
-  /// Most ids that `all_logits` takes: what 16 MiB of logits hold, at least 1, at most kChunkTokens.
+  /// Most ids that `all_logits` takes: what 16 MiB of logits hold, at least 1, at most a batch.
   int64_t logit_rows() const { return activations_.logit_rows; }
+
+  /// Most tokens that go through the layers at once. It changes speed and memory, no result.
+  int64_t batch() const { return batch_; }
 
   /// Refuses ids outside the vocabulary and names the first.
   Status check_ids(std::span<const int32_t> ids) const;
 
-  /// Fails when a logit is not finite, and names the damaged tensor.
+  /// Fails when one of the logits of the last call is not finite. Says after which layer and at which position the
+  /// first value was not finite in that call, and names the damaged tensor, if one is damaged.
   Status check_finite(std::span<const float> logits) const;
 
  private:
-  Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights, Ops& ops);
+  Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights, Ops& ops, int64_t batch);
 
-  /// Feeds one chunk; the residual rows [first_needed, T) come out of all layers.
-  void run_layers(std::span<const int32_t> ids, int64_t first_needed, KvCache& cache);
-  void prepare_inputs(const Pass& pass, std::span<const int32_t> ids);
-  /// Logits of the residual rows [first, first + count), in [count, V).
-  std::span<const float> head(int64_t first, int64_t count);
+  /// Where the residual first had a value that is not finite.
+  struct Fault {
+    std::optional<size_t> layer;  // none: the embedding
+    int64_t position;
+  };
+
+  /// Feeds one chunk and returns the logits [needed, V] after its last positions.
+  std::span<const float> run_chunk(std::span<const int32_t> ids, int64_t needed, KvCache& cache);
+  /// Remembers the first fault of a call among the residual rows, after `layer`.
+  void note_fault(std::optional<size_t> layer, int64_t first_position, Rows rows);
+  std::string origin_of_fault() const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;
   ModelWeights weights_;
   Ops* ops_;
+  int64_t batch_;
   Activations activations_;
-  std::vector<float> sliding_frequencies_;  // [d / 2] of the sliding layers
-  std::vector<float> full_frequencies_;     // [d / 2] of the full layers
-  size_t owning_layers_;                    // layers before the first one from which on none owns keys and values
+  RopeFrequencies frequencies_;
+  std::optional<Fault> fault_;  // of the last call
+  size_t owning_layers_;        // layers before the first one from which on none owns keys and values
 };
 
 }  // namespace carat

@@ -58,9 +58,8 @@ class Producer {
       : model_(model), threads_(threads), progress_(progress), total_(total) {}
 
   Status produce(const TensorSpec& spec, const ByteSink& sink) {
-    const bool matrix = spec.shape.size() == 2;
-    const int64_t rows = matrix ? spec.shape.front() : 1;
-    const int64_t columns = matrix ? spec.shape.back() : *element_count(spec.shape);
+    const int64_t columns = spec.shape.back();
+    const int64_t rows = *element_count(spec.shape) / columns;
     const int64_t rows_at_once = std::clamp<int64_t>(kPieceElements / columns, 1, rows);
     for (int64_t begin = 0; begin < rows; begin += rows_at_once) {
       const int64_t end = std::min(begin + rows_at_once, rows);
@@ -120,7 +119,7 @@ Result<uint64_t> write_random_model(const std::filesystem::path& target, const R
   std::vector<TensorSpec> tensors = expected_tensors(model.config);
   uint64_t total = 0;
   for (TensorSpec& spec : tensors) {
-    spec.dtype = storable(container, model.scheme.lattice_of(spec.name), spec.shape);
+    spec.dtype = storable(container, model.scheme.lattice_of(spec.name), spec.name, spec.shape);
     total += static_cast<uint64_t>(*element_count(spec.shape));
   }
   ModelConfig config = model.config;

@@ -29,7 +29,7 @@ using RandomModelProgress = std::function<bool(uint64_t done, uint64_t total)>;
 ///
 /// Matrices are bell-shaped with variance 1 / columns, the rows of the per-layer table with variance 1 / P, so that
 /// signals keep their size through the layers. Norm weights are 1, those of keys 1 / sqrt(width) because attention
-/// does not scale its scores, layer scalars 0.875.
+/// does not scale its scores, layer scalars 0.875, scales of routers and experts 1.
 Result<uint64_t> write_random_model(const std::filesystem::path& target, const RandomModel& model, ThreadPool& threads,
                                     const RandomModelProgress& progress);
 

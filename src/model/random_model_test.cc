@@ -14,8 +14,8 @@ namespace {
 
 bool go_on(uint64_t, uint64_t) { return true; }
 
-RandomModel random_model(const char* scheme, uint64_t seed) {
-  const TinyModel tiny;
+RandomModel random_model(const char* scheme, uint64_t seed, const TinyShape& shape = {}) {
+  const TinyModel tiny(shape);
   return {.config = tiny.config, .vocabulary = tiny.vocabulary, .scheme = *built_in_scheme(scheme), .seed = seed};
 }
 
@@ -78,6 +78,29 @@ TEST(RandomModel, ScalesKeepSignalsAtTheirSize) {
   EXPECT_EQ(decode_tensor(*checkpoint.find("model.layers.0.layer_scalar")).front(), 0.875f);
   const TensorView& key_norm = *checkpoint.find("model.layers.0.self_attn.k_norm.weight");
   EXPECT_FLOAT_EQ(decode_tensor(key_norm).front(), 1.0f / std::sqrt(static_cast<float>(key_norm.columns())));
+}
+
+TEST(RandomModel, ExpertsAreDrawnRowByRow) {
+  const TemporaryFolder folder;
+  ThreadPool threads(2);
+  const TinyShape shape = {.pattern = "F", .shared = 0, .per_layer_width = 0, .value_is_key = true, .experts = 8};
+  for (const auto& [name, scheme] : {std::pair{"a.gguf", "q4_0"}, {"b", "f32"}}) {
+    ASSERT_TRUE(write_random_model(folder / name, random_model(scheme, 7, shape), threads, go_on).ok());
+  }
+  const Checkpoint stored = Checkpoint::open(folder / "a.gguf").value();
+  const Checkpoint plain = Checkpoint::open(folder / "b").value();
+  for (const std::string name : {"model.layers.0.experts.gate_up_proj", "model.layers.0.experts.down_proj"}) {
+    EXPECT_EQ(stored.find(name)->dtype, DType::kQ4_0);
+    std::vector<float> values = decode_tensor(*plain.find(name));
+    const auto half = static_cast<std::ptrdiff_t>(values.size() / 2);
+    EXPECT_FALSE(std::equal(values.begin(), values.begin() + half, values.begin() + half));
+    snap(DType::kQ4_0, values, values);
+    EXPECT_EQ(decode_tensor(*stored.find(name)), values) << name;
+  }
+  EXPECT_EQ(stored.find("model.layers.0.router.proj.weight")->dtype, DType::kF32);
+  EXPECT_EQ(decode_tensor(*stored.find("model.layers.0.router.scale")), std::vector<float>(64, 1.0f));
+  EXPECT_EQ(decode_tensor(*stored.find("model.layers.0.router.per_expert_scale")), std::vector<float>(8, 1.0f));
+  EXPECT_EQ(stored.find("model.layers.0.self_attn.v_proj.weight"), nullptr);
 }
 
 TEST(RandomModel, StopsWhenAskedAndLeavesNothing) {

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "base/check.h"
-#include "formats/check_values.h"
 #include "lattice/lattice.h"
+#include "model/check_weights.h"
 
 namespace carat {
 namespace {
@@ -20,30 +20,32 @@ class Binder {
     return *found;
   }
 
+  bool has(const std::string& name) const { return checkpoint_.find(name) != nullptr; }
+
   std::vector<float> vector(const std::string& name) const { return decode_tensor(matrix(name)); }
 
-  float scalar_or_one(const std::string& name) const {
-    return checkpoint_.find(name) != nullptr ? vector(name).front() : 1.0f;
-  }
+  float scalar_or_one(const std::string& name) const { return has(name) ? vector(name).front() : 1.0f; }
 
  private:
   const Checkpoint& checkpoint_;
 };
 
-Status check_vectors(const Checkpoint& checkpoint) {
-  for (const NamedTensor& tensor : checkpoint.tensors()) {
-    if (tensor.view.shape.size() == 1) CARAT_TRY_STATUS(check_values(tensor, checkpoint.path().string()));
-  }
-  return success();
+/// Rows [first, first + count) of a stack of matrices, as a matrix.
+TensorView matrix_rows(const TensorView& stack, int64_t first, int64_t count) {
+  const auto bytes_of_row = static_cast<size_t>(*row_bytes(stack.dtype, static_cast<uint64_t>(stack.columns())));
+  const Bytes data =
+      stack.data.subspan(static_cast<size_t>(first) * bytes_of_row, static_cast<size_t>(count) * bytes_of_row);
+  return {stack.dtype, {count, stack.columns()}, data};
 }
 
-void bind_attention(const Binder& binder, const std::string& prefix, bool owns_kv, LayerWeights& layer) {
+void bind_attention(const Binder& binder, const std::string& prefix, bool owns_kv, bool value_is_key,
+                    LayerWeights& layer) {
   layer.input_norm = binder.vector(prefix + "input_layernorm.weight");
   layer.q_proj = binder.matrix(prefix + "self_attn.q_proj.weight");
   layer.q_norm = binder.vector(prefix + "self_attn.q_norm.weight");
   if (owns_kv) {
     layer.k_proj = binder.matrix(prefix + "self_attn.k_proj.weight");
-    layer.v_proj = binder.matrix(prefix + "self_attn.v_proj.weight");
+    if (!value_is_key) layer.v_proj = binder.matrix(prefix + "self_attn.v_proj.weight");
     layer.k_norm = binder.vector(prefix + "self_attn.k_norm.weight");
   }
   layer.o_proj = binder.matrix(prefix + "self_attn.o_proj.weight");
@@ -58,11 +60,43 @@ void bind_ffn(const Binder& binder, const std::string& prefix, LayerWeights& lay
   layer.post_feedforward_norm = binder.vector(prefix + "post_feedforward_layernorm.weight");
 }
 
+/// Gate and up lie in one tensor [E, 2 * Fe, D], an expert's gate rows before its up rows, or in two [E, Fe, D].
+std::vector<ExpertWeights> bind_experts(const Binder& binder, const std::string& prefix, const ModelConfig& config) {
+  const int64_t D = config.hidden;
+  const int64_t Fe = config.expert_width;
+  const bool merged = binder.has(prefix + "gate_up_proj");
+  const TensorView gate = binder.matrix(prefix + (merged ? "gate_up_proj" : "gate_proj"));
+  const TensorView up = merged ? gate : binder.matrix(prefix + "up_proj");
+  const TensorView down = binder.matrix(prefix + "down_proj");
+  const int64_t stride = merged ? 2 * Fe : Fe;
+  const int64_t up_begin = merged ? Fe : 0;
+  std::vector<ExpertWeights> experts;
+  experts.reserve(static_cast<size_t>(config.experts));
+  for (int64_t e = 0; e < config.experts; ++e) {
+    experts.push_back(
+        {matrix_rows(gate, e * stride, Fe), matrix_rows(up, e * stride + up_begin, Fe), matrix_rows(down, e * D, D)});
+  }
+  return experts;
+}
+
+MoeWeights bind_moe(const Binder& binder, const std::string& prefix, const ModelConfig& config) {
+  MoeWeights moe;
+  moe.router_proj = binder.matrix(prefix + "router.proj.weight");
+  moe.router_scale = binder.vector(prefix + "router.scale");
+  moe.expert_scale = binder.vector(prefix + "router.per_expert_scale");
+  moe.experts = bind_experts(binder, prefix + "experts.", config);
+  moe.post_dense_norm = binder.vector(prefix + "post_feedforward_layernorm_1.weight");
+  moe.pre_experts_norm = binder.vector(prefix + "pre_feedforward_layernorm_2.weight");
+  moe.post_experts_norm = binder.vector(prefix + "post_feedforward_layernorm_2.weight");
+  return moe;
+}
+
 LayerWeights bind_layer(const Binder& binder, const ModelConfig& config, size_t index) {
   const std::string prefix = "model.layers." + std::to_string(index) + ".";
   LayerWeights layer;
-  bind_attention(binder, prefix, config.owns_kv(index), layer);
+  bind_attention(binder, prefix, config.owns_kv(index), config.layers[index].value_is_key, layer);
   bind_ffn(binder, prefix, layer);
+  if (config.experts > 0) layer.moe = bind_moe(binder, prefix, config);
   if (config.per_layer_width > 0) {
     layer.per_layer_input_gate = binder.matrix(prefix + "per_layer_input_gate.weight");
     layer.per_layer_projection = binder.matrix(prefix + "per_layer_projection.weight");
@@ -93,10 +127,12 @@ Result<ModelWeights> ModelWeights::bind(const Checkpoint& checkpoint) {
 
 int64_t decoded_weight_count(const ModelConfig& config) {
   const int64_t per_layer_norms = config.per_layer_width > 0 ? 1 : 0;
+  const int64_t moe_vectors = config.experts > 0 ? 4 : 0;  // three norms and the router's scale
   int64_t count = config.hidden + config.per_layer_width;
   for (size_t l = 0; l < config.layers.size(); ++l) {
     const int64_t head_norms = config.owns_kv(l) ? 2 : 1;
-    count += (4 + per_layer_norms) * config.hidden + head_norms * config.layers[l].head_width;
+    count += (4 + per_layer_norms + moe_vectors) * config.hidden + config.experts;
+    count += head_norms * config.layers[l].head_width;
   }
   return count;
 }

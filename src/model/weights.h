@@ -9,6 +9,24 @@
 
 namespace carat {
 
+/// One expert of a layer, Fe the width of an expert.
+struct ExpertWeights {
+  TensorView gate;  // [Fe, D]
+  TensorView up;    // [Fe, D]
+  TensorView down;  // [D, Fe]
+};
+
+/// The mixture of experts of a layer, beside its dense branch.
+struct MoeWeights {
+  TensorView router_proj;                // [E, D]
+  std::vector<float> router_scale;       // [D]
+  std::vector<float> expert_scale;       // [E]  the factor of each expert's output
+  std::vector<ExpertWeights> experts;    // E
+  std::vector<float> post_dense_norm;    // [D]  of what the dense branch gives
+  std::vector<float> pre_experts_norm;   // [D]  of what the experts are given
+  std::vector<float> post_experts_norm;  // [D]  of the sum of what they give
+};
+
 /// One decoder layer. Matrices lie in the checkpoint's file, in whatever type it stores; the small norm weights
 /// are decoded to float32 once. d is the layer's head width, F its ffn width, K its key-value heads.
 struct LayerWeights {
@@ -16,7 +34,7 @@ struct LayerWeights {
   TensorView q_proj;                         // [H * d, D]
   std::vector<float> q_norm;                 // [d]
   TensorView k_proj;                         // [K * d, D]   only in layers that own keys and values
-  TensorView v_proj;                         // [K * d, D]   only in layers that own keys and values
+  TensorView v_proj;                         // [K * d, D]   the same, unless their values are their keys
   std::vector<float> k_norm;                 // [d]          only in layers that own keys and values
   TensorView o_proj;                         // [D, H * d]
   std::vector<float> post_attention_norm;    // [D]
@@ -25,6 +43,7 @@ struct LayerWeights {
   TensorView up_proj;                        // [F, D]
   TensorView down_proj;                      // [D, F]
   std::vector<float> post_feedforward_norm;  // [D]
+  MoeWeights moe;                            // only when E > 0
   TensorView per_layer_input_gate;           // [P, D]       only when P > 0
   TensorView per_layer_projection;           // [D, P]       only when P > 0
   std::vector<float> post_per_layer_norm;    // [D]          only when P > 0

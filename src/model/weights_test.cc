@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "lattice/lattice.h"
 #include "tests/support/edited_checkpoint.h"
 #include "tests/support/golden_logits.h"
 
@@ -21,12 +22,14 @@ size_t decoded_values(const ModelWeights& weights) {
   for (const LayerWeights& layer : weights.layers) {
     count += layer.input_norm.size() + layer.q_norm.size() + layer.k_norm.size() + layer.post_attention_norm.size();
     count += layer.pre_feedforward_norm.size() + layer.post_feedforward_norm.size() + layer.post_per_layer_norm.size();
+    count += layer.moe.router_scale.size() + layer.moe.expert_scale.size() + layer.moe.post_dense_norm.size();
+    count += layer.moe.pre_experts_norm.size() + layer.moe.post_experts_norm.size();
   }
   return count;
 }
 
 TEST(WeightsTest, BindsWhatEachLayerNeeds) {
-  const Checkpoint checkpoint = open("sharing");
+  const Checkpoint checkpoint = open("e2b_bf16");
   const ModelConfig& config = checkpoint.config();
   const ModelWeights weights = ModelWeights::bind(checkpoint).value();
   ASSERT_EQ(weights.layers.size(), config.layers.size());
@@ -37,6 +40,36 @@ TEST(WeightsTest, BindsWhatEachLayerNeeds) {
     EXPECT_EQ(layer.down_proj.shape, (Shape{config.hidden, shape.ffn_width}));
     EXPECT_EQ(layer.k_norm.empty(), !config.owns_kv(l));
     EXPECT_EQ(layer.post_per_layer_norm.size(), static_cast<size_t>(config.hidden));
+    EXPECT_TRUE(layer.moe.experts.empty());
+  }
+}
+
+TEST(WeightsTest, LayersWhoseValuesAreTheirKeysHaveNoValueProjection) {
+  const Checkpoint checkpoint = open("12b_bf16");
+  const ModelWeights weights = ModelWeights::bind(checkpoint).value();
+  for (size_t l = 0; l < weights.layers.size(); ++l) {
+    const bool full = checkpoint.config().layers[l].attention == AttentionType::kFull;
+    EXPECT_EQ(weights.layers[l].v_proj.data.empty(), full) << l;
+    EXPECT_FALSE(weights.layers[l].k_proj.data.empty()) << l;
+  }
+}
+
+TEST(WeightsTest, AnExpertIsItsPartOfTheStack) {
+  const Checkpoint checkpoint = open("26b_f32");
+  const ModelConfig& config = checkpoint.config();
+  const ModelWeights weights = ModelWeights::bind(checkpoint).value();
+  const std::vector<float> stack = decode_tensor(*checkpoint.find("model.layers.1.experts.gate_up_proj"));
+  const std::vector<float> down_stack = decode_tensor(*checkpoint.find("model.layers.1.experts.down_proj"));
+  const int64_t size = config.expert_width * config.hidden;
+  const std::vector<ExpertWeights>& experts = weights.layers[1].moe.experts;
+  ASSERT_EQ(experts.size(), static_cast<size_t>(config.experts));
+  for (int64_t e = 0; e < config.experts; ++e) {
+    const auto begin = stack.begin() + 2 * e * size;
+    EXPECT_EQ(experts[e].gate.shape, (Shape{config.expert_width, config.hidden}));
+    EXPECT_EQ(decode_tensor(experts[e].gate), std::vector<float>(begin, begin + size)) << e;
+    EXPECT_EQ(decode_tensor(experts[e].up), std::vector<float>(begin + size, begin + 2 * size)) << e;
+    const auto down = down_stack.begin() + e * size;
+    EXPECT_EQ(decode_tensor(experts[e].down), std::vector<float>(down, down + size)) << e;
   }
 }
 
@@ -53,7 +86,7 @@ TEST(WeightsTest, RefusesANormThatIsNotFinite) {
   const std::string broken = "model.layers.2.self_attn.q_norm.weight";
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "broken-norm";
   const Status written =
-      write_edited(golden_model("grouped").folder, folder, [&](const std::string& name, auto& values) {
+      write_edited(golden_model("e4b_f16").folder, folder, [&](const std::string& name, auto& values) {
         if (name == broken) values.back() = std::numeric_limits<float>::infinity();
       });
   ASSERT_TRUE(written.ok()) << written.error().message;

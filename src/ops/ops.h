@@ -5,20 +5,10 @@
 
 #include "base/threads.h"
 #include "kernels/kernels.h"
+#include "ops/attention.h"
 #include "tensor/tensor.h"
 
 namespace carat {
-
-/// Keys and values of one layer, as attention reads them. Position p lies in row p % capacity of both arrays, a
-/// row being [K, width]; a ring for a sliding layer holds at least W + T - 1 rows when T tokens are fed at once.
-/// The view owns nothing.
-struct KeyValueView {
-  const float* keys = nullptr;    ///< [capacity, K, width], after norm and rope
-  const float* values = nullptr;  ///< [capacity, K, width]
-  int64_t capacity = 0;
-  int64_t kv_heads = 0;  ///< K, a divisor of H
-  int64_t width = 0;     ///< of one head
-};
 
 /// The operations of a text decoder on row-major float32 arrays, with threads inside.
 ///
@@ -39,12 +29,18 @@ class Ops {
   /// out[t, :] = table[ids[t], :] * scale; table [V, columns], out [T, columns]. Ids are below V.
   void gather(const TensorView& table, std::span<const int32_t> ids, float scale, float* out);
 
+  /// out[i, :] = x[rows[i], :]; x and out are [., columns]. `rows` may name a row twice.
+  void gather_rows(const float* x, std::span<const int32_t> rows, int64_t columns, float* out);
+
+  /// out[rows[i], :] += factors[i] * x[i, :]; x and out are [., columns]. `rows` names no row twice.
+  void add_to_rows(const float* x, const float* factors, std::span<const int32_t> rows, int64_t columns, float* out);
+
   /// y[t, n] = weight[n, :] . x[t, :]; weight [N, M] of any type, x [T, M], y [T, N].
   void linear(const TensorView& weight, const float* x, int64_t T, float* y);
 
   /// out[r, :] = x[r, :] / sqrt(mean(x[r, :]^2) + epsilon) * weight, over rows of `columns` values. `weight`
-  /// [columns] multiplies directly (no 1 + w); null stands for ones. The squares are summed in double, the rest
-  /// is float32. `out` may be `x`.
+  /// [columns] multiplies directly (no 1 + w); null stands for ones. The root is taken in
+  /// double, so that the squares of no finite row overflow; the products are float32. `out` may be `x`.
   void rms_norm(const float* x, const float* weight, int64_t rows, int64_t columns, float epsilon, float* out);
 
   /// Rotations for T positions: table[t, i] = (cos a, sin a) with a = (first_position + t) * frequencies[i], the
@@ -52,15 +48,23 @@ class Ops {
   /// table [T, width / 2, 2].
   void rope_table(std::span<const float> frequencies, int64_t first_position, int64_t T, float* table);
 
-  /// Rotates each head of x [T, H, width] in place by `table` [T, width / 2, 2]. Dimension i is paired with
-  /// i + width / 2: y[i] = x[i] cos - x[i + width / 2] sin, y[i + width / 2] = x[i + width / 2] cos + x[i] sin.
+  /// Rotates each head of x [T, H, width] in place by `table` [T, width / 2, 2] (see rotation.h).
   void rope(float* x, int64_t T, int64_t heads, int64_t width, const float* table);
 
-  /// Causal attention with scores q . k (factor 1) and a float32 softmax. q and out are [T, H, width]; token t is
-  /// at position p = first_position + t and sees positions j <= p, with a window also j > p - window (0: no
-  /// window). Head h reads key-value head h / (H / K). The cache holds every visible position.
-  void attention(const float* q, const KeyValueView& cache, int64_t T, int64_t heads, int64_t first_position,
-                 int64_t window, float* out);
+  /// Causal attention with scores q . k (factor 1) and a float32 softmax. q and out are [T, H, width]; the token at
+  /// position p sees positions j <= p, with a window also j > p - window. Head h reads key-value head h / (H / K). The
+  /// cache holds every visible position. `scratch` has `attention_scratch` floats for T rows or more; how many more
+  /// changes no bit.
+  void attention(const float* q, const KeyValueView& cache, const AttentionShape& shape, std::span<float> scratch,
+                 float* out);
+
+  /// Softmax of each row of x [rows, columns] in place: exp(x - largest) / sum of these.
+  void softmax(float* x, int64_t rows, int64_t columns);
+
+  /// The k largest values of each row of x [rows, columns], largest first, of equal ones the first: their columns in
+  /// `indices` [rows, k] and the values in `values` [rows, k]; 1 <= k <= columns. The columns of a row are k different
+  /// ones also when some of its values are no numbers.
+  void top_k(const float* x, int64_t rows, int64_t columns, int64_t k, int32_t* indices, float* values);
 
   /// out = gelu_tanh(gate) * up, n values each; `out` may be `gate` or `up`.
   void gelu_multiply(const float* gate, const float* up, int64_t n, float* out);
@@ -77,8 +81,11 @@ class Ops {
   /// x[i] *= factor.
   void scale(float* x, int64_t n, float factor);
 
-  /// x[i] = cap * tanh(x[i] / cap).
+  /// x[i] = cap * tanh(x[i] / cap); NaN where x[i] is infinite.
   void softcap(float* x, int64_t n, float cap);
+
+  /// The first row of x [rows, columns] with an infinity or a NaN; `rows` when there is none.
+  int64_t first_not_finite(const float* x, int64_t rows, int64_t columns) const;
 
  private:
   const Kernels& kernels_;

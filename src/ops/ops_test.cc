@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 #include <vector>
 
 #include "base/random.h"
@@ -134,7 +137,7 @@ TEST(Ops, RmsNormWithAndWithoutWeight) {
   Random random(4);
   constexpr int64_t kRows = 400, kColumns = 100;
   Floats x = normals(random, kRows * kColumns);
-  for (int64_t c = 0; c < kColumns; ++c) x[static_cast<size_t>(c)] *= 1e6f;  // squares far beyond half precision
+  for (int64_t c = 0; c < kColumns; ++c) x[static_cast<size_t>(c)] *= 1e30f;             // squares beyond float32
   for (int64_t c = 0; c < kColumns; ++c) x[static_cast<size_t>(kColumns + c)] *= 1e-5f;  // epsilon decides
   for (int64_t c = 0; c < kColumns; ++c) x[static_cast<size_t>(2 * kColumns + c)] = 0.0f;
   const Floats weight = normals(random, kColumns);
@@ -198,6 +201,121 @@ TEST(Ops, RopeTurnsPairsThatLieHalfAHeadApart) {
           ASSERT_EQ(out[i], x[i]) << "a pair of frequency 0 moved";
         }
       }
+    }
+  }
+}
+
+TEST(Ops, SoftmaxOfEachRow) {
+  Random random(7);
+  constexpr int64_t kRows = 300, kColumns = 130;
+  Floats x = normals(random, kRows * kColumns);
+  for (int64_t c = 0; c < kColumns; ++c) x[static_cast<size_t>(c)] *= 1e4f;              // one value decides
+  for (int64_t c = 0; c < kColumns; ++c) x[static_cast<size_t>(kColumns + c)] = -3e38f;  // all alike
+  std::vector<double> expected;
+  for (int64_t r = 0; r < kRows; ++r) {
+    const float* row = x.data() + r * kColumns;
+    const double largest = *std::max_element(row, row + kColumns);
+    double sum = 0;
+    for (int64_t c = 0; c < kColumns; ++c) sum += std::exp(row[c] - largest);
+    for (int64_t c = 0; c < kColumns; ++c) expected.push_back(std::exp(row[c] - largest) / sum);
+  }
+  for (const Floats& out : outputs_of_each_table([&](Ops& ops) {
+         Floats result = x;
+         ops.softmax(result.data(), kRows, kColumns);
+         return result;
+       })) {
+    for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 2e-6 * expected[i] + 1e-37) << i;
+  }
+}
+
+struct Best {
+  std::vector<int32_t> indices;
+  Floats values;
+};
+
+Best best_of_rows(Ops& ops, const Floats& x, int64_t columns, int64_t k) {
+  const int64_t rows = static_cast<int64_t>(x.size()) / columns;
+  Best best{std::vector<int32_t>(static_cast<size_t>(rows * k)), Floats(static_cast<size_t>(rows * k))};
+  ops.top_k(x.data(), rows, columns, k, best.indices.data(), best.values.data());
+  return best;
+}
+
+TEST(Ops, TopKIsTheHeadOfAStableSort) {
+  Random random(8);
+  constexpr int64_t kRows = 500, kColumns = 40;
+  Floats x = normals(random, kRows * kColumns);
+  for (float& value : x) value = std::round(value * 3);  // with many ties
+  for (const int threads : {1, 3}) {
+    Ops ops(*all_kernels().front(), threads);
+    for (const int64_t k : {int64_t{1}, int64_t{2}, int64_t{8}, kColumns}) {
+      const Best best = best_of_rows(ops, x, kColumns, k);
+      for (int64_t r = 0; r < kRows; ++r) {
+        const float* row = x.data() + r * kColumns;
+        std::vector<int32_t> order(kColumns);
+        std::iota(order.begin(), order.end(), 0);
+        std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return row[a] > row[b]; });
+        for (int64_t i = 0; i < k; ++i) {
+          ASSERT_EQ(best.indices[static_cast<size_t>(r * k + i)], order[static_cast<size_t>(i)]) << r << ", " << i;
+          ASSERT_EQ(best.values[static_cast<size_t>(r * k + i)], row[order[static_cast<size_t>(i)]]);
+        }
+      }
+    }
+  }
+}
+
+TEST(Ops, TopKGivesDifferentColumnsAlsoWithoutNumbers) {
+  Ops ops(*all_kernels().front(), 1);
+  const float nan = std::nanf("");
+  for (const Floats& row : {Floats{nan, nan, nan, nan}, Floats{1, nan, 3, 2}, Floats{nan, 5, 5, nan}}) {
+    for (const int64_t k : {1, 2, 3, 4}) {
+      std::vector<int32_t> chosen = best_of_rows(ops, row, 4, k).indices;
+      std::sort(chosen.begin(), chosen.end());
+      EXPECT_EQ(std::unique(chosen.begin(), chosen.end()), chosen.end());
+      EXPECT_GE(chosen.front(), 0);
+      EXPECT_LT(chosen.back(), 4);
+    }
+  }
+}
+
+TEST(Ops, RowsAreGatheredAndAddedToTheirPlaces) {
+  Random random(9);
+  constexpr int64_t kRows = 90, kColumns = 700;
+  const Floats x = normals(random, kRows * kColumns);
+  std::vector<int32_t> rows;
+  Floats factors;
+  for (int32_t r = kRows - 1; r >= 0; r -= 3) {
+    rows.push_back(r);
+    factors.push_back(random.normal());
+  }
+  std::vector<double> expected(x.begin(), x.end());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (int64_t c = 0; c < kColumns; ++c) {
+      const auto at = static_cast<size_t>(rows[i] * kColumns + c);
+      expected[at] += static_cast<double>(factors[i]) * x[at];
+    }
+  }
+  for (const Floats& out : outputs_of_each_table([&](Ops& ops) {
+         Floats gathered(rows.size() * kColumns), sum = x;
+         ops.gather_rows(x.data(), rows, kColumns, gathered.data());
+         for (size_t i = 0; i < rows.size(); ++i)
+           EXPECT_EQ(gathered[i * kColumns], x[static_cast<size_t>(rows[i]) * kColumns]);
+         ops.add_to_rows(gathered.data(), factors.data(), rows, kColumns, sum.data());
+         return sum;
+       })) {
+    for (size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], expected[i], 3e-7 * (1 + std::fabs(x[i]) * 4)) << i;
+  }
+}
+
+TEST(Ops, FindsTheFirstRowThatIsNotFinite) {
+  Ops ops(*all_kernels().front(), 2);
+  constexpr int64_t kRows = 7, kColumns = 33;
+  const Floats finite(kRows * kColumns, std::numeric_limits<float>::max());
+  EXPECT_EQ(ops.first_not_finite(finite.data(), kRows, kColumns), kRows);
+  for (const float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF}) {
+    for (int64_t at = 0; at < kRows * kColumns; ++at) {
+      Floats x = finite;
+      x[static_cast<size_t>(at)] = bad;
+      ASSERT_EQ(ops.first_not_finite(x.data(), kRows, kColumns), at / kColumns);
     }
   }
 }

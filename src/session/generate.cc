@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "text/stream.h"
+
 namespace carat {
 namespace {
 
@@ -57,6 +59,25 @@ Result<Generation> generate(Session& session, std::span<const int32_t> prompt, c
       return generation;
     }
   }
+}
+
+Result<Generation> generate_text(Session& session, const Tokenizer& tokenizer, std::span<const int32_t> prompt,
+                                 const GenerationOptions& options, StopStrings stop_strings,
+                                 const TextCallback& on_text) {
+  TextStream stream(tokenizer);
+  CARAT_TRY(Generation generation, generate(session, prompt, options, [&](int32_t id) {
+              const bool go_on = on_text(stop_strings.append(stream.append(id)));
+              return go_on && stop_strings.found().empty();
+            }));
+  std::string rest = stop_strings.append(stream.end());
+  if (stop_strings.found().empty()) {
+    rest += stop_strings.end();
+  } else {
+    generation.stop_reason = StopReason::kStop;
+    generation.stop_string = stop_strings.found();
+  }
+  on_text(rest);
+  return generation;
 }
 
 }  // namespace carat

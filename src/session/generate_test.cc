@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/utf8.h"
 #include "kernels/select.h"
 #include "tests/support/golden_logits.h"
 
@@ -22,7 +23,7 @@ class GenerateTest : public ::testing::Test {
   static bool keep_going(int32_t) { return true; }
 
   Ops ops_{*all_kernels().front(), 1};
-  Model model_ = Model::load(golden_model("grouped").folder, ops_).value();
+  Model model_ = Model::load(golden_model("e4b_f16").folder, ops_).value();
 };
 
 TEST_F(GenerateTest, StopsAtTheLength) {
@@ -71,6 +72,57 @@ TEST_F(GenerateTest, StopsWhenTheCallbackSaysSo) {
 TEST_F(GenerateTest, PassesOnTheErrorsOfTheSession) {
   Session session = Session::create(model_, {.context = 3}).value();
   EXPECT_FALSE(generate(session, kPrompt, {}, keep_going).ok());
+}
+
+class GenerateTextTest : public GenerateTest {
+ protected:
+  struct Written {
+    Generation generation;
+    std::string text;
+  };
+
+  /// Sampled hot, so that the tiny model writes many different pieces.
+  Written write(const std::vector<std::string>& stop_strings, const GenerationOptions& options = {.tokens = 60}) {
+    Session session = Session::create(model_, {.sampling = {.temperature = 2.0f, .seed = 3}}).value();
+    std::string text;
+    Result<Generation> generation = generate_text(
+        session, tokenizer_, kPrompt, options, StopStrings::create(stop_strings).value(), [&](std::string_view part) {
+          text += part;
+          return true;
+        });
+    EXPECT_TRUE(generation.ok()) << generation.error().message;
+    return {std::move(generation).value(), text};
+  }
+
+  Tokenizer tokenizer_ = Tokenizer::create(model_.vocabulary()).value();
+};
+
+TEST_F(GenerateTextTest, WritesTheTextOfTheIds) {
+  const Written all = write({});
+  EXPECT_EQ(all.generation.stop_reason, StopReason::kLength);
+  EXPECT_EQ(all.text, tokenizer_.decode(all.generation.tokens));
+  EXPECT_GT(all.text.size(), 60u);
+}
+
+TEST_F(GenerateTextTest, EndsInFrontOfAStopString) {
+  const std::string all = write({}).text;
+  for (size_t at = 0; at + 5 < all.size(); ++at) {
+    const std::string stop = all.substr(at, 5);
+    if (to_valid_utf8(stop) != stop) continue;
+    const Written cut = write({"not there", stop});
+    EXPECT_EQ(cut.text, all.substr(0, all.find(stop)));
+    EXPECT_EQ(cut.generation.stop_reason, StopReason::kStop);
+    EXPECT_EQ(cut.generation.stop_string, stop);
+    EXPECT_LE(cut.generation.tokens.size(), 60u);
+  }
+}
+
+TEST_F(GenerateTextTest, WritesTheBeginningOfAStopStringThatDoesNotCome) {
+  const std::string all = write({}).text;
+  const Written cut = write({all.substr(all.size() - 1) + " and more"});
+  EXPECT_EQ(cut.text, all);
+  EXPECT_EQ(cut.generation.stop_reason, StopReason::kLength);
+  EXPECT_EQ(cut.generation.stop_string, "");
 }
 
 TEST(StopReasonTest, HasAName) {

@@ -1,37 +1,38 @@
 #include "session/sampler.h"
 
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
 
 #include <cmath>
 #include <limits>
-#include <map>
 #include <set>
 #include <vector>
 
 namespace carat {
 namespace {
 
-std::map<int32_t, int> count_picks(const SamplingOptions& options, const std::vector<float>& logits, int picks) {
-  Sampler sampler(options);
-  std::map<int32_t, int> counts;
-  for (int i = 0; i < picks; ++i) ++counts[sampler.pick(logits)];
-  return counts;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+Sampler make(const SamplingOptions& options, size_t vocabulary, const std::vector<int32_t>& suppressed = {}) {
+  return Sampler::create(options, static_cast<int32_t>(vocabulary), suppressed).value();
 }
 
-/// The sum of (observed - expected)^2 / expected over all ids.
-double chi_square(const std::map<int32_t, int>& observed, const std::vector<double>& probabilities, int picks) {
-  double sum = 0.0;
-  for (size_t id = 0; id < probabilities.size(); ++id) {
-    const auto found = observed.find(static_cast<int32_t>(id));
-    const double distance = (found == observed.end() ? 0 : found->second) - probabilities[id] * picks;
-    sum += distance * distance / (probabilities[id] * picks);
-  }
-  return sum;
+/// The pick after `accepted`, at temperature 0 unless the options say otherwise.
+int32_t pick(const SamplingOptions& options, const std::vector<float>& logits,
+             const std::vector<int32_t>& accepted = {}) {
+  Sampler sampler = make(options, logits.size());
+  for (const int32_t id : accepted) sampler.accept(id);
+  return sampler.pick(logits).value();
 }
 
-std::set<int32_t> ids_of(const std::map<int32_t, int>& counts) {
+/// All ids that 2000 draws gave.
+std::set<int32_t> drawn(SamplingOptions options, const std::vector<float>& logits,
+                        const std::vector<int32_t>& accepted = {}) {
+  options.temperature = options.temperature == 0.0f ? 1.0f : options.temperature;
+  Sampler sampler = make(options, logits.size());
+  for (const int32_t id : accepted) sampler.accept(id);
   std::set<int32_t> ids;
-  for (const auto& [id, count] : counts) ids.insert(id);
+  for (int i = 0; i < 2000; ++i) ids.insert(sampler.pick(logits).value());
   return ids;
 }
 
@@ -41,66 +42,144 @@ std::vector<float> logs(const std::vector<double>& probabilities) {
   return logits;
 }
 
-const std::vector<double> kProbabilities = {0.05, 0.4, 0.1, 0.3, 0.15};
+const std::vector<float> kLogits = logs({0.05, 0.4, 0.1, 0.3, 0.15});
 
-// The chi-square distribution with 4 degrees of freedom is above 18.5 once in a thousand times.
-constexpr double kChiSquareBound = 18.5;
+using Ids = std::set<int32_t>;
 
 TEST(SamplerTest, TemperatureZeroPicksTheMostLikelyAndTheLowestOfEquals) {
-  Sampler sampler({});
-  EXPECT_EQ(sampler.pick(std::vector<float>{-3.0f, 2.0f, 1.0f}), 1);
-  EXPECT_EQ(sampler.pick(std::vector<float>{1.0f, 4.0f, 4.0f, 4.0f}), 1);
+  EXPECT_EQ(pick({}, {-3.0f, 2.0f, 1.0f}), 1);
+  EXPECT_EQ(pick({}, {1.0f, 4.0f, 4.0f, 4.0f}), 1);
 }
 
-TEST(SamplerTest, DrawsFromTheSoftmax) {
-  const auto counts = count_picks({.temperature = 1.0f, .seed = 11}, logs(kProbabilities), 50000);
-  EXPECT_LT(chi_square(counts, kProbabilities, 50000), kChiSquareBound);
+TEST(SamplerTest, TopKKeepsTheMostLikely) {
+  EXPECT_EQ(drawn({.top_k = 2}, kLogits), (Ids{1, 3}));
+  EXPECT_EQ(drawn({.top_k = 1}, kLogits), (Ids{1}));
+  EXPECT_EQ(drawn({.top_k = 5}, kLogits), (Ids{0, 1, 2, 3, 4}));
+  EXPECT_EQ(drawn({.top_k = 500}, kLogits), (Ids{0, 1, 2, 3, 4}));
 }
 
-TEST(SamplerTest, DividesLogitsByTheTemperature) {
-  std::vector<double> sharpened;
-  double sum = 0.0;
-  for (const double p : kProbabilities) sum += sharpened.emplace_back(p * p);
-  for (double& p : sharpened) p /= sum;
-  const auto counts = count_picks({.temperature = 0.5f, .seed = 12}, logs(kProbabilities), 50000);
-  EXPECT_LT(chi_square(counts, sharpened, 50000), kChiSquareBound);
-}
-
-TEST(SamplerTest, TopKKeepsTheProportionsOfTheMostLikely) {
-  const auto counts = count_picks({.temperature = 1.0f, .top_k = 2, .seed = 13}, logs(kProbabilities), 20000);
-  EXPECT_EQ(ids_of(counts), (std::set<int32_t>{1, 3}));
-  EXPECT_NEAR(counts.at(1) / 20000.0, 0.4 / 0.7, 0.015);
-}
-
-TEST(SamplerTest, TopKKeepsTheLowestOfEquals) {
-  const auto counts = count_picks({.temperature = 1.0f, .top_k = 2, .seed = 14}, {1.0f, 1.0f, 1.0f, 1.0f}, 1000);
-  EXPECT_EQ(ids_of(counts), (std::set<int32_t>{0, 1}));
-}
+TEST(SamplerTest, TopKKeepsTheLowestOfEquals) { EXPECT_EQ(drawn({.top_k = 2}, {1.0f, 1.0f, 1.0f, 1.0f}), (Ids{0, 1})); }
 
 TEST(SamplerTest, TopPKeepsTheFewestThatReachIt) {
-  const std::vector<float> logits = logs(kProbabilities);
-  EXPECT_EQ(ids_of(count_picks({.temperature = 1.0f, .top_p = 0.39f}, logits, 2000)), (std::set<int32_t>{1}));
-  EXPECT_EQ(ids_of(count_picks({.temperature = 1.0f, .top_p = 0.41f}, logits, 2000)), (std::set<int32_t>{1, 3}));
-  EXPECT_EQ(ids_of(count_picks({.temperature = 1.0f, .top_p = 0.84f}, logits, 2000)), (std::set<int32_t>{1, 3, 4}));
-  EXPECT_EQ(ids_of(count_picks({.temperature = 1.0f, .top_p = 1.0f}, logits, 2000)),
-            (std::set<int32_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(drawn({.top_p = 0.39f}, kLogits), (Ids{1}));
+  EXPECT_EQ(drawn({.top_p = 0.41f}, kLogits), (Ids{1, 3}));
+  EXPECT_EQ(drawn({.top_p = 0.84f}, kLogits), (Ids{1, 3, 4}));
+  EXPECT_EQ(drawn({.top_p = 1.0f}, kLogits), (Ids{0, 1, 2, 3, 4}));
+}
+
+TEST(SamplerTest, TopPKeepsTheLowestOfEquals) {
+  EXPECT_EQ(drawn({.top_p = 0.45f}, {1.0f, 1.0f, 1.0f, 1.0f}), (Ids{0, 1}));
 }
 
 TEST(SamplerTest, TopPSeesWhatTemperatureAndTopKLeft) {
   // Of the two that top-k leaves, the first alone holds 0.57; after the temperature it holds 0.64.
-  const std::vector<float> logits = logs(kProbabilities);
-  const SamplingOptions warm{.temperature = 1.0f, .top_k = 2, .top_p = 0.6f};
-  const SamplingOptions cold{.temperature = 0.5f, .top_k = 2, .top_p = 0.6f};
-  EXPECT_EQ(ids_of(count_picks(warm, logits, 2000)), (std::set<int32_t>{1, 3}));
-  EXPECT_EQ(ids_of(count_picks(cold, logits, 2000)), (std::set<int32_t>{1}));
+  EXPECT_EQ(drawn({.temperature = 1.0f, .top_k = 2, .top_p = 0.6f}, kLogits), (Ids{1, 3}));
+  EXPECT_EQ(drawn({.temperature = 0.5f, .top_k = 2, .top_p = 0.6f}, kLogits), (Ids{1}));
+}
+
+TEST(SamplerTest, MinPComparesWithTheMostLikely) {
+  EXPECT_EQ(drawn({.min_p = 0.24f}, kLogits), (Ids{1, 2, 3, 4})) << "0.1 is a quarter of 0.4";
+  EXPECT_EQ(drawn({.min_p = 0.26f}, kLogits), (Ids{1, 3, 4}));
+  EXPECT_EQ(drawn({.min_p = 1.0f}, kLogits), (Ids{1}));
+}
+
+TEST(SamplerTest, MinPSeesTheTemperature) {
+  // Squared, 0.15 is 0.14 of 0.4.
+  EXPECT_EQ(drawn({.temperature = 0.5f, .min_p = 0.2f}, kLogits), (Ids{1, 3}));
+  EXPECT_EQ(drawn({.temperature = 1.0f, .min_p = 0.2f}, kLogits), (Ids{1, 2, 3, 4}));
+}
+
+TEST(SamplerTest, RepetitionPenaltyDividesPositiveAndMultipliesNegativeLogits) {
+  EXPECT_EQ(pick({.repetition_penalty = 2.0f}, {3.0f, 1.6f, 0.0f}, {0}), 1) << "3 / 2 is below 1.6";
+  EXPECT_EQ(pick({.repetition_penalty = 2.0f}, {3.0f, 1.4f, 0.0f}, {0}), 0) << "3 / 2 is above 1.4";
+  EXPECT_EQ(pick({.repetition_penalty = 2.0f}, {-1.0f, -1.9f}, {0}), 1) << "-1 * 2 is below -1.9";
+  EXPECT_EQ(pick({.repetition_penalty = 2.0f}, {-1.0f, -2.1f}, {0}), 0) << "-1 * 2 is above -2.1";
+  EXPECT_EQ(pick({.repetition_penalty = 2.0f}, {3.0f, 1.4f}, {0, 0, 0}), 0) << "once, however often the id came";
+  EXPECT_EQ(pick({.repetition_penalty = 0.5f}, {3.0f, 1.6f}, {1}), 1) << "1.6 / 0.5 is above 3";
+}
+
+TEST(SamplerTest, PresencePenaltyCountsAnIdOnce) {
+  EXPECT_EQ(pick({.presence_penalty = 1.0f}, {2.0f, 0.9f}, {0, 0, 0}), 0);
+  EXPECT_EQ(pick({.presence_penalty = 1.0f}, {2.0f, 1.1f}, {0}), 1);
+  EXPECT_EQ(pick({.presence_penalty = -1.0f}, {2.0f, 1.1f}, {1}), 1);
+}
+
+TEST(SamplerTest, FrequencyPenaltyCountsEachTime) {
+  EXPECT_EQ(pick({.frequency_penalty = 0.5f}, {2.0f, 0.6f}, {0, 0}), 0);
+  EXPECT_EQ(pick({.frequency_penalty = 0.5f}, {2.0f, 0.6f}, {0, 0, 0}), 1);
+}
+
+TEST(SamplerTest, RepetitionComesBeforeTheOtherPenalties) {
+  // 4 / 2 - 1 = 1; the other way round it would be 1.5.
+  const SamplingOptions options{.repetition_penalty = 2.0f, .presence_penalty = 1.0f};
+  EXPECT_EQ(pick(options, {4.0f, 1.1f}, {0}), 1);
+  EXPECT_EQ(pick(options, {4.0f, 0.9f}, {0}), 0);
+}
+
+TEST(SamplerTest, ABiasComesBeforeThePenalties) {
+  // (1 + 3) / 2 = 2; the other way round it would be 3.5.
+  const SamplingOptions options{.repetition_penalty = 2.0f, .logit_bias = {{0, 3.0f}}};
+  EXPECT_EQ(pick(options, {1.0f, 2.1f}, {0}), 1);
+  EXPECT_EQ(pick(options, {1.0f, 1.9f}, {0}), 0);
+}
+
+TEST(SamplerTest, PenaltiesLookAtTheLastIds) {
+  const std::vector<float> logits = {3.0f, 2.5f, 2.0f};
+  SamplingOptions options{.presence_penalty = 2.0f, .penalty_window = 2};
+  EXPECT_EQ(pick(options, logits, {0, 1}), 2);
+  EXPECT_EQ(pick(options, logits, {0, 1, 1}), 0) << "the first id has left the window";
+  EXPECT_EQ(pick(options, logits, {0, 1, 0, 2, 2}), 0);
+  options.penalty_window = -1;
+  EXPECT_EQ(pick(options, logits, {0, 1, 1}), 2);
+  options.penalty_window = 0;
+  EXPECT_EQ(pick(options, logits, {0, 1, 1}), 0);
+}
+
+TEST(SamplerTest, ForgetsWhatItAccepted) {
+  for (const int32_t window : {-1, 2}) {
+    Sampler sampler = make({.presence_penalty = 2.0f, .penalty_window = window}, 2);
+    const std::vector<float> logits = {3.0f, 2.5f};
+    sampler.accept(0);
+    EXPECT_EQ(sampler.pick(logits).value(), 1);
+    sampler.forget();
+    EXPECT_EQ(sampler.pick(logits).value(), 0);
+    for (int i = 0; i < 3; ++i) sampler.accept(1);
+    EXPECT_EQ(sampler.pick(logits).value(), 0);
+    sampler.accept(0);
+    EXPECT_EQ(sampler.pick(logits).value(), 0) << "both are in the window";
+  }
+}
+
+TEST(SamplerTest, AddsBiases) {
+  EXPECT_EQ(pick({.logit_bias = {{2, 5.0f}}}, {1.0f, 2.0f, 0.0f}), 2);
+  EXPECT_EQ(pick({.logit_bias = {{2, 1.0f}, {2, 1.5f}}}, {1.0f, 2.0f, 0.0f}), 2);
+  EXPECT_EQ(drawn({.logit_bias = {{1, -kInfinity}}}, kLogits), (Ids{0, 2, 3, 4}));
+  EXPECT_EQ(drawn({.top_k = 2, .logit_bias = {{1, -kInfinity}, {1, 100.0f}}}, kLogits), (Ids{3, 4}));
+}
+
+TEST(SamplerTest, NeverPicksWhatIsSuppressed) {
+  Sampler greedy = make({.logit_bias = {{1, 100.0f}}}, 3, {1});
+  EXPECT_EQ(greedy.pick(std::vector<float>{1.0f, 9.0f, 0.0f}).value(), 0);
+  Sampler hot = make({.temperature = 100.0f, .presence_penalty = -2.0f}, 3, {1, 0});
+  hot.accept(1);
+  for (int i = 0; i < 500; ++i) EXPECT_EQ(hot.pick(std::vector<float>{1.0f, 9.0f, 0.0f}).value(), 2);
+}
+
+TEST(SamplerTest, NothingLeftIsAnError) {
+  for (const float temperature : {0.0f, 1.0f}) {
+    Sampler sampler = make({.temperature = temperature, .logit_bias = {{0, -kInfinity}}}, 2, {1});
+    const Result<int32_t> picked = sampler.pick(std::vector<float>{1.0f, 2.0f});
+    ASSERT_FALSE(picked.ok());
+    EXPECT_EQ(picked.error().kind, ErrorKind::kFailed);
+    EXPECT_NE(picked.error().message.find("banned"), std::string::npos);
+  }
 }
 
 TEST(SamplerTest, SameSeedSamePicks) {
-  const std::vector<float> logits = logs(kProbabilities);
   const auto picks = [&](uint64_t seed) {
-    Sampler sampler({.temperature = 1.0f, .seed = seed});
+    Sampler sampler = make({.temperature = 1.0f, .top_k = 3, .seed = seed}, kLogits.size());
     std::vector<int32_t> ids;
-    for (int i = 0; i < 100; ++i) ids.push_back(sampler.pick(logits));
+    for (int i = 0; i < 100; ++i) ids.push_back(sampler.pick(kLogits).value());
     return ids;
   };
   EXPECT_EQ(picks(5), picks(5));
@@ -109,19 +188,103 @@ TEST(SamplerTest, SameSeedSamePicks) {
 
 TEST(SamplerTest, SurvivesExtremeLogits) {
   const float huge = std::numeric_limits<float>::max();
-  EXPECT_EQ(Sampler({.temperature = 1e-30f}).pick(std::vector<float>{-huge, huge, 0.0f}), 1);
+  EXPECT_EQ(pick({.temperature = 1e-30f}, {-huge, huge, 0.0f}), 1);
+  const SamplingOptions penalties{.temperature = 1.0f, .repetition_penalty = 100.0f, .logit_bias = {{0, -1e4f}}};
+  EXPECT_EQ(pick(penalties, {-huge, huge, 0.0f}, {0, 2}), 1);
+  const SamplingOptions greed{.temperature = 1.0f, .repetition_penalty = 1e-30f, .presence_penalty = 2.0f};
+  EXPECT_EQ(pick(greed, {0.0f, huge, -huge}, {1}), 1);
 }
 
-TEST(SamplerTest, RefusesOptionsThatMakeNoSense) {
-  EXPECT_TRUE(validate(SamplingOptions{}).ok());
-  for (const SamplingOptions& options :
-       {SamplingOptions{.temperature = -1.0f}, SamplingOptions{.temperature = INFINITY},
-        SamplingOptions{.temperature = NAN}, SamplingOptions{.top_k = -1}, SamplingOptions{.top_p = 0.0f},
-        SamplingOptions{.top_p = 1.1f}, SamplingOptions{.top_p = NAN}}) {
+TEST(SamplerTest, RefusesOptionsByNameAndRange) {
+  EXPECT_TRUE(validate({}).ok());
+  const std::vector<std::pair<SamplingOptions, std::string>> wrong = {
+      {{.temperature = -1.0f}, "temperature: expected 0 or more, found -1"},
+      {{.temperature = kInfinity}, "temperature: expected 0 or more, found inf"},
+      {{.temperature = NAN}, "temperature: "},
+      {{.top_k = -1}, "top_k: expected 0 (all tokens) or more, found -1"},
+      {{.top_p = 0.0f}, "top_p: expected more than 0 and at most 1, found 0"},
+      {{.top_p = 1.1f}, "top_p: "},
+      {{.top_p = NAN}, "top_p: "},
+      {{.min_p = -0.1f}, "min_p: expected 0 to 1, found -0.1"},
+      {{.min_p = 1.1f}, "min_p: "},
+      {{.min_p = NAN}, "min_p: "},
+      {{.repetition_penalty = 0.0f}, "repetition_penalty: expected more than 0 and at most 100, found 0"},
+      {{.repetition_penalty = 101.0f}, "repetition_penalty: "},
+      {{.repetition_penalty = NAN}, "repetition_penalty: "},
+      {{.presence_penalty = 2.5f}, "presence_penalty: expected -2 to 2, found 2.5"},
+      {{.presence_penalty = NAN}, "presence_penalty: "},
+      {{.frequency_penalty = -2.5f}, "frequency_penalty: expected -2 to 2, found -2.5"},
+      {{.frequency_penalty = kInfinity}, "frequency_penalty: "},
+      {{.penalty_window = -2}, "penalty_window: expected -1 (all ids) to 1048576, found -2"},
+      {{.penalty_window = kLargestPenaltyWindow + 1}, "penalty_window: "},
+      {{.logit_bias = {{7, NAN}}}, "logit_bias: id 7: expected -10000 to 10000, or -inf to ban it, found"},
+      {{.logit_bias = {{7, kInfinity}}}, "logit_bias: id 7: "},
+      {{.logit_bias = {{7, 20000.0f}}}, "logit_bias: id 7: "}};
+  for (const auto& [options, message] : wrong) {
     const Status status = validate(options);
-    ASSERT_FALSE(status.ok());
+    ASSERT_FALSE(status.ok()) << message;
     EXPECT_EQ(status.error().kind, ErrorKind::kUsage);
+    EXPECT_TRUE(status.error().message.starts_with(message)) << status.error().message;
+    EXPECT_FALSE(Sampler::create(options, 8, {}).ok());
   }
+}
+
+TEST(SamplerTest, RefusesABiasOutsideTheVocabulary) {
+  for (const int32_t id : {-1, 5, 1 << 30}) {
+    const Result<Sampler> sampler = Sampler::create({.logit_bias = {{id, 1.0f}}}, 5, {});
+    ASSERT_FALSE(sampler.ok());
+    EXPECT_NE(sampler.error().message.find("expected ids from 0 to 4, found " + std::to_string(id)), std::string::npos);
+  }
+}
+
+/// Logits of a few distinct values, so that ties are common.
+std::vector<float> any_logits() {
+  std::vector<float> logits;
+  for (const int value : *rc::gen::nonEmpty(rc::gen::container<std::vector<int>>(rc::gen::inRange(-6, 7)))) {
+    logits.push_back(static_cast<float>(value) * 0.75f);
+  }
+  return logits;
+}
+
+TEST(SamplerTest, ATopKOfOneIsGreedy) {
+  const bool held = rc::check("top-k 1, min-p 1 and a tiny top-p pick what temperature 0 picks", [] {
+    const std::vector<float> logits = any_logits();
+    const int32_t best = pick({}, logits);
+    RC_ASSERT(pick({.temperature = 2.0f, .top_k = 1}, logits) == best);
+    RC_ASSERT(pick({.temperature = 2.0f, .top_p = 1e-9f}, logits) == best);
+    RC_ASSERT(logits[static_cast<size_t>(pick({.temperature = 2.0f, .min_p = 1.0f}, logits))] ==
+              logits[static_cast<size_t>(best)]);
+  });
+  EXPECT_TRUE(held);
+}
+
+TEST(SamplerTest, WhatCutsNothingChangesNothing) {
+  const bool held = rc::check("limits that keep everything give the same draw as no limits", [](uint64_t seed) {
+    const std::vector<float> logits = any_logits();
+    const auto all = static_cast<int32_t>(logits.size());
+    const int32_t free = pick({.temperature = 1.5f, .seed = seed}, logits);
+    RC_ASSERT(pick({.temperature = 1.5f, .top_k = all + 1, .seed = seed}, logits) == free);
+    RC_ASSERT(pick({.temperature = 1.5f, .min_p = 1e-30f, .seed = seed}, logits) == free);
+    RC_ASSERT(pick({.temperature = 1.5f, .penalty_window = -1, .seed = seed}, logits, {0, 0}) == free);
+    RC_ASSERT(pick({.temperature = 1.5f, .logit_bias = {{0, 0.0f}}, .seed = seed}, logits) == free);
+  });
+  EXPECT_TRUE(held);
+}
+
+TEST(SamplerTest, AWindowSeesOnlyItsLastIds) {
+  const bool held = rc::check("ids before the window do not count", [](const std::vector<uint8_t>& earlier) {
+    const std::vector<float> logits = any_logits();
+    const auto size = static_cast<int32_t>(logits.size());
+    const auto window = *rc::gen::inRange<int32_t>(1, 6);
+    const auto last = *rc::gen::container<std::vector<int32_t>>(static_cast<size_t>(window), rc::gen::inRange(0, size));
+    std::vector<int32_t> all;
+    for (const uint8_t id : earlier) all.push_back(id % size);
+    all.insert(all.end(), last.begin(), last.end());
+    const SamplingOptions options{
+        .repetition_penalty = 1.3f, .presence_penalty = 0.5f, .frequency_penalty = 0.4f, .penalty_window = window};
+    RC_ASSERT(pick(options, logits, all) == pick(options, logits, last));
+  });
+  EXPECT_TRUE(held);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ class SessionTest : public ::testing::Test {
   }
 
   Ops ops_{*all_kernels().front(), 1};
-  Model model_ = Model::load(golden_model("sharing").folder, ops_).value();
+  Model model_ = Model::load(golden_model("e2b_bf16").folder, ops_).value();
 };
 
 std::vector<int32_t> take(Session& session, int count) {
@@ -135,6 +135,7 @@ TEST_F(SessionTest, AnErrorOfTheSinkIsPassedOn) {
   Session session = open({});
   session.set_logits_sink([](std::span<const float>) -> Status { return failed("no room for logits"); });
   EXPECT_EQ(session.prefill(prompt(3)).error().message, "no room for logits");
+  EXPECT_EQ(session.position(), 0) << "nothing is appended";
 }
 
 TEST_F(SessionTest, SamplesTheSameWithTheSameSeed) {

@@ -1,7 +1,10 @@
 #include "tensor/dtype.h"
 
+#include <iterator>
+
 #include "base/bytes.h"
 #include "tensor/block.h"
+#include "tensor/super_block.h"
 
 namespace carat {
 namespace {
@@ -12,12 +15,29 @@ struct Layout {
   int64_t bytes;
 };
 
+template <typename Block>
+constexpr Layout layout_of(std::string_view name) {
+  return {name, Block::kElements, sizeof(Block)};
+}
+
 constexpr Layout kLayouts[] = {
     {"F32", 1, 4},
     {"F16", 1, 2},
     {"BF16", 1, 2},
-    {"Q4_0", kQ4_0Elements, sizeof(BlockQ4_0)},
+    layout_of<BlockQ4_0>("Q4_0"),
+    layout_of<BlockQ4_1>("Q4_1"),
+    layout_of<BlockQ5_0>("Q5_0"),
+    layout_of<BlockQ5_1>("Q5_1"),
+    layout_of<BlockQ8_0>("Q8_0"),
+    layout_of<BlockQ2_K>("Q2_K"),
+    layout_of<BlockQ3_K>("Q3_K"),
+    layout_of<BlockQ4_K>("Q4_K"),
+    layout_of<BlockQ5_K>("Q5_K"),
+    layout_of<BlockQ6_K>("Q6_K"),
+    layout_of<BlockTQ2_0>("TQ2_0"),
+    layout_of<BlockQ2_0>("Q2_0"),
 };
+static_assert(std::size(kLayouts) == kDTypes);
 
 const Layout& layout(DType dtype) { return kLayouts[static_cast<size_t>(dtype)]; }
 

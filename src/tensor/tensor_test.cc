@@ -4,22 +4,28 @@
 
 #include <limits>
 
-#include "tensor/block.h"
-
 namespace carat {
 namespace {
 
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 
 TEST(DType, NamesAndBlocks) {
-  EXPECT_EQ(dtype_name(DType::kF32), "F32");
-  EXPECT_EQ(dtype_name(DType::kF16), "F16");
-  EXPECT_EQ(dtype_name(DType::kBF16), "BF16");
-  EXPECT_EQ(dtype_name(DType::kQ4_0), "Q4_0");
-  EXPECT_EQ(block_elements(DType::kBF16), 1);
-  EXPECT_EQ(block_bytes(DType::kBF16), 2);
-  EXPECT_EQ(block_elements(DType::kQ4_0), 32);
-  EXPECT_EQ(block_bytes(DType::kQ4_0), 18);
+  struct {
+    DType dtype;
+    const char* name;
+    int64_t elements, bytes;
+  } constexpr kExpected[kDTypes] = {
+      {DType::kF32, "F32", 1, 4},       {DType::kF16, "F16", 1, 2},        {DType::kBF16, "BF16", 1, 2},
+      {DType::kQ4_0, "Q4_0", 32, 18},   {DType::kQ4_1, "Q4_1", 32, 20},    {DType::kQ5_0, "Q5_0", 32, 22},
+      {DType::kQ5_1, "Q5_1", 32, 24},   {DType::kQ8_0, "Q8_0", 32, 34},    {DType::kQ2_K, "Q2_K", 256, 84},
+      {DType::kQ3_K, "Q3_K", 256, 110}, {DType::kQ4_K, "Q4_K", 256, 144},  {DType::kQ5_K, "Q5_K", 256, 176},
+      {DType::kQ6_K, "Q6_K", 256, 210}, {DType::kTQ2_0, "TQ2_0", 256, 66}, {DType::kQ2_0, "Q2_0", 64, 18},
+  };
+  for (const auto& expected : kExpected) {
+    EXPECT_EQ(dtype_name(expected.dtype), expected.name);
+    EXPECT_EQ(block_elements(expected.dtype), expected.elements) << expected.name;
+    EXPECT_EQ(block_bytes(expected.dtype), expected.bytes) << expected.name;
+  }
 }
 
 TEST(DType, RowBytesNeedWholeBlocksThatFit) {

@@ -151,7 +151,8 @@ Tokenizer::Tokenizer(const Vocabulary& vocabulary, const std::vector<int32_t>& m
   }
   for (int32_t id = 0; id < size(); ++id) {
     if (!is_special_piece(vocabulary, id) || piece(id).empty()) continue;
-    const bool printed = vocabulary.types[static_cast<size_t>(id)] == PieceType::kUserDefined;
+    const bool ends = std::ranges::find(vocabulary.stop, id) != vocabulary.stop.end();
+    const bool printed = vocabulary.types[static_cast<size_t>(id)] == PieceType::kUserDefined && !ends;
     roles_[static_cast<size_t>(id)] = printed ? Role::kUserDefined : Role::kControl;
     specials_.push_back(id);
     special_starts_.set(static_cast<uint8_t>(piece(id).front()));

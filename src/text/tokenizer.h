@@ -15,8 +15,8 @@
 
 namespace carat {
 
-/// Whether decoding writes control pieces such as `<turn|>`. The user-defined ones (tool calls, channels) are always
-/// written: whoever reads an answer has to see them.
+/// Whether decoding writes control pieces such as `<turn|>`, and pieces that end a generation. The other user-defined
+/// ones (tool calls, channels) are always written: whoever reads an answer has to see them.
 enum class ControlPieces { kSkip, kKeep };
 
 /// Text to ids and back, as Gemma does it: byte-pair merges over Unicode characters with byte fallback, no

@@ -9,6 +9,7 @@
 
 #include "base/file_map.h"
 #include "base/utf8.h"
+#include "formats/sentencepiece.h"
 #include "tests/support/opal.h"
 
 namespace carat {
@@ -52,8 +53,8 @@ Ids encode_slowly(const Vocabulary& vocabulary, const Tokenizer& tokenizer, std:
   return ids;
 }
 
-TEST(Tokenizer, GivesTheGoldenIds) {
-  const Tokenizer tokenizer = Tokenizer::create(test::opal_vocabulary()).value();
+void expect_golden_ids(const Vocabulary& vocabulary) {
+  const Tokenizer tokenizer = Tokenizer::create(vocabulary).value();
   std::ifstream golden(std::string(CARAT_SOURCE_DIR) + "/tests/golden/tokenizer/opal.jsonl");
   int count = 0;
   for (std::string line; std::getline(golden, line); ++count) {
@@ -66,6 +67,32 @@ TEST(Tokenizer, GivesTheGoldenIds) {
     }
   }
   EXPECT_EQ(count, 1000);
+}
+
+TEST(Tokenizer, GivesTheGoldenIds) { expect_golden_ids(test::opal_vocabulary()); }
+
+TEST(Tokenizer, GivesTheGoldenIdsFromASentencePieceModel) {
+  const FileMap file = FileMap::open(std::string(CARAT_SOURCE_DIR) + "/tests/golden/tokenizer/opal.model").value();
+  expect_golden_ids(vocabulary_from_sentencepiece(file.bytes(), "opal.model").value());
+}
+
+TEST(Tokenizer, WhatEndsAGenerationIsNoText) {
+  Vocabulary vocabulary = test::opal_vocabulary();
+  const Ids ids = {10, 9, 30};  // <tool_response|>, <|tool_response>, seven newlines
+  EXPECT_EQ(Tokenizer::create(vocabulary).value().decode(ids), "<tool_response|><|tool_response>\n\n\n\n\n\n\n");
+  vocabulary.stop = {1, 16, 9};
+  const Tokenizer tokenizer = Tokenizer::create(vocabulary).value();
+  EXPECT_EQ(tokenizer.decode(ids), "<tool_response|>\n\n\n\n\n\n\n");
+  EXPECT_EQ(tokenizer.decode(ids, ControlPieces::kKeep), "<tool_response|><|tool_response>\n\n\n\n\n\n\n");
+}
+
+TEST(Tokenizer, AnEndOfTextThatAFileCallsNormalIsNoText) {
+  Vocabulary vocabulary = test::opal_vocabulary();
+  vocabulary.types[1] = PieceType::kNormal;
+  const Tokenizer tokenizer = Tokenizer::create(vocabulary).value();
+  EXPECT_EQ(tokenizer.decode(Ids{1, 30}), "\n\n\n\n\n\n\n");
+  for (const int32_t id : tokenizer.encode("<eos>")) EXPECT_NE(id, 1);
+  EXPECT_EQ(tokenizer.encode("<eos>", true), Ids{1});
 }
 
 TEST(Tokenizer, DecodesWhatItEncoded) {

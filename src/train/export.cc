@@ -9,7 +9,8 @@ Result<uint64_t> export_checkpoint(const std::filesystem::path& target, const Ge
                                    const Vocabulary& vocabulary) {
   const Container container = container_of_path(target);
   std::vector<TensorSpec> tensors = expected_tensors(module.config());
-  for (TensorSpec& spec : tensors) spec.dtype = storable(container, module.scheme().lattice_of(spec.name), spec.shape);
+  for (TensorSpec& spec : tensors)
+    spec.dtype = storable(container, module.scheme().lattice_of(spec.name), spec.name, spec.shape);
 
   ModelConfig config = module.config();
   config.scheme = module.scheme().name;

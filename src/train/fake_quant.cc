@@ -13,6 +13,8 @@ namespace {
 // A multiple of every block length, and long enough that starting a thread pays.
 constexpr int64_t kValuesPerTask = 1 << 15;
 
+constexpr double kLargestF16 = 65504.0, kLargestBF16 = 0x1.fep127;
+
 at::Tensor snap_on_cpu(const at::Tensor& weight, DType dtype) {
   const at::Tensor source = weight.contiguous();
   at::Tensor snapped = at::empty_like(source);
@@ -45,6 +47,21 @@ at::Tensor snap_q4_0(const at::Tensor& weight) {
   return (codes * scale).masked_fill(vanishes, 0.0).view(weight.sizes());
 }
 
+at::Tensor snap_q8_0(const at::Tensor& weight) {
+  const at::Tensor blocks = weight.contiguous().view({-1, BlockQ8_0::kElements});
+  const at::Tensor largest = blocks.abs().amax(1, /*keepdim=*/true);
+  // A GPU would multiply by the rounded reciprocal of a plain number.
+  const at::Tensor step = largest / at::full_like(largest, 127.0);
+  const at::Tensor scale = step.clamp_max(kLargestF16).to(at::kHalf).to(at::kFloat);
+  const at::Tensor vanishes = scale == 0;
+  const at::Tensor quotient = blocks * step.reciprocal().masked_fill(vanishes, 0.0);
+  const at::Tensor magnitude = quotient.abs();
+  const at::Tensor whole = magnitude.floor();
+  const at::Tensor rounded = whole + (magnitude - whole >= 0.5).to(at::kFloat);
+  const at::Tensor codes = at::where(quotient < 0, 0.0 - rounded, rounded);  // never -0
+  return (codes * scale).view(weight.sizes());
+}
+
 class StraightThrough : public torch::autograd::Function<StraightThrough> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext*, const at::Tensor& weight, int64_t dtype) {
@@ -63,13 +80,17 @@ at::Tensor snap_with_tensor_operations(const at::Tensor& weight, DType dtype) {
     case DType::kF32:
       return weight;
     case DType::kF16:
-      return weight.to(at::kHalf).to(at::kFloat);
+      return weight.clamp(-kLargestF16, kLargestF16).to(at::kHalf).to(at::kFloat);
     case DType::kBF16:
-      return weight.to(at::kBFloat16).to(at::kFloat);
+      return weight.clamp(-kLargestBF16, kLargestBF16).to(at::kBFloat16).to(at::kFloat);
     case DType::kQ4_0:
       return snap_q4_0(weight);
+    case DType::kQ8_0:
+      return snap_q8_0(weight);
+    default:
+      break;
   }
-  CARAT_CHECK(false, "every lattice has a rule");
+  CARAT_CHECK(false, "weights are moved to types that can be encoded");
 }
 
 at::Tensor snap_tensor(const at::Tensor& weight, DType dtype) {

@@ -12,7 +12,7 @@
 namespace carat {
 namespace {
 
-constexpr DType kLattices[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0};
+constexpr DType kLattices[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ8_0};
 constexpr int64_t kColumns = 64;
 
 std::vector<float> snapped(const at::Tensor& weight, DType dtype) {

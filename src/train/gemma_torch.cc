@@ -21,6 +21,7 @@ std::string layer_prefix(int64_t index) { return "model.layers." + std::to_strin
 
 GemmaTorchImpl::GemmaTorchImpl(ModelConfig config, Scheme scheme)
     : config_(std::move(config)), scheme_(std::move(scheme)) {
+  CARAT_CHECK(config_.experts == 0, "a model without experts");
   for (const TensorSpec& spec : expected_tensors(config_)) {
     std::string registered = spec.name;
     std::replace(registered.begin(), registered.end(), '.', '/');
@@ -153,8 +154,10 @@ GemmaTorchImpl::KeysValues GemmaTorchImpl::keys_values(const at::Tensor& x, int6
   const LayerConfig& shape = config_.layers[index];
   const std::string at = layer_prefix(index) + "self_attn.";
   const std::vector<int64_t> split = {x.size(0), x.size(1), shape.kv_heads, shape.head_width};
-  const at::Tensor keys = norm(project(x, at + "k_proj.weight").view(split), at + "k_norm.weight");
-  const at::Tensor values = rms_norm(project(x, at + "v_proj.weight").view(split), {}, config_.rms_epsilon);
+  const at::Tensor projected = project(x, at + "k_proj.weight").view(split);
+  const at::Tensor raw_values = shape.value_is_key ? projected : project(x, at + "v_proj.weight").view(split);
+  const at::Tensor keys = norm(projected, at + "k_norm.weight");
+  const at::Tensor values = rms_norm(raw_values, {}, config_.rms_epsilon);
   return {rotate(keys.transpose(1, 2), angles.cosine, angles.sine), values.transpose(1, 2).contiguous()};
 }
 

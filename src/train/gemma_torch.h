@@ -13,7 +13,7 @@
 
 namespace carat {
 
-/// The Gemma 4 text decoder as a torch module, for training: no cache, whole sequences.
+/// The Gemma 4 text decoder as a torch module, for training: no cache, whole sequences, no experts.
 ///
 /// Its parameters are float32 *latent* weights under their checkpoint names (with '/' for '.', which torch
 /// reserves). The forward pass uses each of them snapped to its lattice of the scheme; gradients pass
@@ -22,6 +22,7 @@ namespace carat {
 /// The layer scalars are buffers, as in transformers: they are not trained.
 class GemmaTorchImpl : public torch::nn::Module {
  public:
+  /// `config` has no experts.
   GemmaTorchImpl(ModelConfig config, Scheme scheme);
 
   /// Fresh weights: matrices normal with variance 1/in, embeddings such that the scaled rows have unit

@@ -29,6 +29,7 @@ TEST(GemmaTorch, GivesTheLogitsOfTransformers) {
   for (const char* name : kGoldenModels) {
     const GoldenModel golden = golden_model(name);
     const Checkpoint checkpoint = Checkpoint::open(golden.folder).value();
+    if (checkpoint.config().experts > 0) continue;
     GemmaTorch module = loaded(checkpoint, "f32");
     for (const GoldenPrompt& prompt : golden.prompts) {
       EXPECT_LT(largest_difference(module_logits(*module, prompt.ids), prompt.logits), 5e-5) << name;
@@ -47,8 +48,7 @@ TEST(GemmaTorch, RowsOfABatchDoNotSeeEachOther) {
   EXPECT_LT((together[1] - alone[0]).abs().max().item<float>(), 1e-5f);
 }
 
-TEST(GemmaTorch, EveryWeightTakesPartInTheLoss) {
-  TinyModel tiny({}, 4);
+void expect_gradients(const TinyModel& tiny) {
   GemmaTorch module(tiny.config, *built_in_scheme("q4_0"));
   module->initialise(5);
   const at::Tensor ids = at::randint(0, tiny.config.vocabulary, {2, 24}, at::kLong);
@@ -60,6 +60,11 @@ TEST(GemmaTorch, EveryWeightTakesPartInTheLoss) {
     EXPECT_TRUE(gradient.isfinite().all().item<bool>()) << parameter.key();
     EXPECT_GT(gradient.abs().max().item<float>(), 0.0f) << parameter.key();
   }
+}
+
+TEST(GemmaTorch, EveryWeightTakesPartInTheLoss) {
+  expect_gradients(TinyModel({}, 4));
+  expect_gradients(TinyModel({.shared = 0, .per_layer_width = 0, .value_is_key = true, .full_kv_heads = 1}, 4));
 }
 
 TEST(GemmaTorch, GradientsMatchFiniteDifferences) {

@@ -41,6 +41,10 @@ std::string settings_json(const TrainOptions& options, bool distil) {
 Status check_options(const TrainOptions& options, const Corpus& corpus, const ModelConfig& config) {
   const bool positive = options.steps > 0 && options.batch > 0 && options.accumulate > 0 && options.sequence > 1 &&
                         options.learning_rate > 0 && options.threads > 0;
+  if (config.experts > 0) {
+    return refused("the model has " + std::to_string(config.experts) +
+                   " experts in each layer: mixtures of experts are not supported in training; train a model without");
+  }
   if (!positive) {
     return wrong_usage("steps, batch, accumulate, threads and the learning rate must be positive, sequence at least 2");
   }

@@ -51,6 +51,8 @@ using StepObserver = std::function<void(const StepReport&)>;
 /// (quantization-aware training with distillation). Without, weights are fresh and the loss is next-token
 /// cross-entropy.
 ///
+/// Refuses models with experts.
+///
 /// When `stop` becomes true the run saves its state and checkpoint after the current step and returns an
 /// `kInterrupted` error that says how to resume. A loss that is not finite ends the run with an error; nothing
 /// is saved then.

@@ -172,6 +172,14 @@ TEST_F(Trainer, SaysWhatIsWrongWithARequest) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "none"));
 }
 
+TEST_F(Trainer, RefusesExperts) {
+  tiny_ = TinyModel({.shared = 0, .per_layer_width = 0, .experts = 4}, 1);
+  run(options("none"), nullptr);
+  ASSERT_FALSE(status_.ok());
+  EXPECT_EQ(status_.error().kind, ErrorKind::kRefused);
+  EXPECT_NE(status_.error().message.find("4 experts"), std::string::npos) << status_.error().message;
+}
+
 TEST_F(Trainer, AnUnwritableFolderIsAnError) {
   TrainOptions o = options("file");
   std::ofstream(o.output) << "in the way";

@@ -21,7 +21,7 @@ class Convert(support.ProgramTest):
         return self.json("inspect", path)
 
     def test_there_and_back_is_the_same_file(self):
-        for name in ("sharing", "grouped"):
+        for name in support.golden_names():
             first = self.gguf(name)
             folder = self.scratch / name
             again = self.scratch / f"{name}-again.gguf"
@@ -30,12 +30,12 @@ class Convert(support.ProgramTest):
             self.assertEqual(first.read_bytes(), again.read_bytes(), name)
 
     def test_without_a_scheme_no_weight_moves(self):
-        for name in ("sharing", "grouped", "plain"):
+        for name in support.golden_names():
             report = self.json("convert", support.golden(name), self.scratch / f"{name}.gguf")
             self.assertEqual(report["moved_weights"], 0, name)
 
     def test_q4_0_survives_every_container(self):
-        first = self.gguf("sharing", "--scheme", "q4_0")
+        first = self.gguf("e2b_bf16", "--scheme", "q4_0")
         self.assertEqual(self.inspect(first)["scheme"], "q4_0")
         folder, again = self.scratch / "folder", self.scratch / "again.gguf"
         self.assertEqual(self.json("convert", first, folder)["moved_weights"], 0)
@@ -46,7 +46,7 @@ class Convert(support.ProgramTest):
         self.assertEqual(first.read_bytes(), twice.read_bytes())
 
     def test_q4_0_is_stored_as_the_scheme_says(self):
-        gguf = gguf_pieces.read(self.gguf("sharing", "--scheme", "q4_0"))
+        gguf = gguf_pieces.read(self.gguf("e2b_bf16", "--scheme", "q4_0"))
         self.assertEqual(gguf.tensor(b"token_embd.weight").type, Q4_0)
         self.assertEqual(gguf.tensor(b"blk.0.attn_q.weight").type, Q4_0)
         self.assertEqual(gguf.tensor(b"per_layer_model_proj.weight").type, BF16)
@@ -55,7 +55,7 @@ class Convert(support.ProgramTest):
                 self.assertEqual(tensor.type, F32, tensor.name)
 
     def test_rope_divisors_of_full_layers(self):
-        gguf = gguf_pieces.read(self.gguf("grouped"))
+        gguf = gguf_pieces.read(self.gguf("e4b_f16"))
         tensor = gguf.tensor(b"rope_freqs.weight")
         self.assertEqual(tensor.shape, [16])
         values = struct.unpack_from("<16f", gguf.data, tensor.offset)
@@ -64,39 +64,39 @@ class Convert(support.ProgramTest):
 
     def test_a_soft_cap_of_none_is_said(self):
         # llama.cpp takes 30 where the key is missing.
-        gguf = gguf_pieces.read(self.gguf("plain"))
+        gguf = gguf_pieces.read(self.gguf("31b_f32"))
         soft_cap = dict(gguf.entries).get(b"gemma4.final_logit_softcapping")
         self.assertEqual(soft_cap, struct.pack("<If", 6, 0.0))
 
     def test_a_full_disk_leaves_the_old_file_whole(self):
-        target = self.gguf("plain")
+        target = self.gguf("31b_f32")
         before = target.read_bytes()
 
         def small_files_only():
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-        done = self.carat("convert", support.golden("sharing"), target, expect=support.FAILED,
+        done = self.carat("convert", support.golden("e2b_bf16"), target, expect=support.FAILED,
                           preexec_fn=small_files_only)
         self.assertIn(target.name, done.stderr)
         self.assertEqual(target.read_bytes(), before)
         self.assertEqual([path.name for path in self.scratch.iterdir()], [target.name])
 
     def test_an_unknown_scheme_is_named_with_the_known_ones(self):
-        done = self.carat("convert", support.golden("plain"), self.scratch / "x.gguf", "--scheme", "q5_9",
+        done = self.carat("convert", support.golden("31b_f32"), self.scratch / "x.gguf", "--scheme", "q5_9",
                           expect=support.WRONG_USAGE)
         self.assertIn("q5_9", done.stderr)
         self.assertIn("q4_0", done.stderr)
 
     def test_a_target_in_no_folder(self):
-        self.carat("convert", support.golden("plain"), self.scratch / "absent" / "x.gguf", expect=support.FAILED)
+        self.carat("convert", support.golden("31b_f32"), self.scratch / "absent" / "x.gguf", expect=support.FAILED)
 
     def test_memory_does_not_grow_with_the_model(self):
         small, large = self.scratch / "small.gguf", self.scratch / "large.gguf"
         self.carat("new", "--preset", "opal", "-o", self.scratch / "opal")
-        self.carat("convert", support.golden("plain"), small)
+        self.carat("convert", support.golden("31b_f32"), small)
         used = []
-        for source, target in ((support.golden("plain"), small), (self.scratch / "opal", large)):
+        for source, target in ((support.golden("31b_f32"), small), (self.scratch / "opal", large)):
             # Mapped pages of the input count as resident; what the process owns does not.
             script = 'ulimit -d 65536 && exec "$0" convert "$1" "$2" --scheme q4_0'
             done = subprocess.run(["sh", "-c", script, support.CARAT, str(source), str(target)], check=False,

@@ -91,3 +91,22 @@ def read(path):
     position += -position % 32
     sections["data"] = len(content)
     return Gguf(entries, tensors, content[position:], sections=sections)
+
+
+def split(gguf, count):
+    """The bytes of `count` files that hold the model together, as llama.cpp's gguf-split writes them."""
+    def u16(value):
+        return struct.pack("<IH", 2, value)
+
+    files = []
+    order = sorted(gguf.tensors, key=lambda tensor: tensor.offset)
+    ends = [tensor.offset for tensor in order[1:]] + [len(gguf.data)]
+    for part in range(count):
+        first, last = part * len(order) // count, (part + 1) * len(order) // count
+        entries = list(gguf.entries) if part == 0 else []
+        entries += [(b"split.no", u16(part)), (b"split.count", u16(count)),
+                    (b"split.tensors.count", struct.pack("<Ii", 5, len(order)))]
+        begin = order[first].offset
+        tensors = [dataclasses.replace(tensor, offset=tensor.offset - begin) for tensor in order[first:last]]
+        files.append(Gguf(entries, tensors, gguf.data[begin:ends[last - 1]]).to_bytes())
+    return files

@@ -7,7 +7,7 @@ import support
 
 class Inspect(support.ProgramTest):
     def test_json_has_what_machines_read(self):
-        for model in (support.golden("sharing"), self.gguf("sharing")):
+        for model in (support.golden("e2b_bf16"), self.gguf("e2b_bf16")):
             shown = self.json("inspect", model)
             self.assertEqual(shown["architecture"], "gemma4")
             self.assertEqual(shown["scheme"], "bf16")
@@ -22,8 +22,31 @@ class Inspect(support.ProgramTest):
                 weights += count
             self.assertEqual(shown["parameters"], weights)
 
+    def test_a_model_of_one_type_has_the_scheme_of_that_type(self):
+        for name in support.golden_names():
+            self.assertEqual(self.json("inspect", support.golden(name))["scheme"], name.split("_")[1], name)
+
+    def test_counts_parameters_by_their_part(self):
+        for name in support.golden_names():
+            shown = self.json("inspect", support.golden(name))
+            counts = shown["parameter_counts"]
+            self.assertEqual(counts["stored"] - counts["unused_key_value"], shown["parameters"], name)
+            self.assertEqual(sum(count for part, count in counts.items() if part not in ("stored", "active")),
+                             counts["stored"], name)
+            self.assertEqual(sum(shown["types"].values()), len(shown["tensors"]), name)
+            self.assertIsNone(shown["published"], name)
+
+    def test_experts_and_keys_as_values_are_shown(self):
+        model = support.golden("26b_f32")
+        config = self.json("inspect", model)["config"]
+        self.assertEqual((config["experts"], config["experts_used"]), (8, 4))
+        self.assertEqual([layer["value_is_key"] for layer in config["layers"]], [False, True])
+        shown = self.carat("inspect", model).stdout
+        self.assertIn("4 of 8 experts", shown)
+        self.assertIn("F layers use keys as values", shown)
+
     def test_the_table_names_every_tensor(self):
-        model = support.golden("plain")
+        model = support.golden("31b_f32")
         shown = self.carat("inspect", model).stdout
         for tensor in self.json("inspect", model)["tensors"]:
             self.assertIn(tensor["name"], shown)

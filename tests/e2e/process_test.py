@@ -7,7 +7,7 @@ import unittest
 
 import support
 
-MODEL = support.golden("sharing")
+MODEL = support.golden("e2b_bf16")
 # Hot enough that a stop id is unlikely for a while.
 LONG = ["run", "-m", MODEL, "--token-ids", "2,10,11", "-n", "500", "--temp", "5", "--top-k", "0", "--top-p", "1"]
 

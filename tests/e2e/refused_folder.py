@@ -79,7 +79,18 @@ def damaged_json(text):
     yield "config a list", [CONFIG], "[]"
     yield "config nested a million deep", [CONFIG], "[" * 1000000
     yield "config of another model", ["llama"], changed(model_type="llama", architectures=["LlamaForCausalLM"])
-    yield "config with experts", ["expert"], changed(enable_moe_block=True, num_experts=4, top_k_experts=2)
+    yield "config of a draft model", ["draft"], changed(model_type="gemma4_assistant")
+    yield "config of a classifier", ["Gemma4ForSequenceClassification"], changed(
+        architectures=["Gemma4ForSequenceClassification"])
+    yield "config of quantized weights", ["compressed-tensors"], changed(
+        quantization_config={"quant_method": "compressed-tensors"})
+    yield "config of bidirectional attention", ["use_bidirectional_attention"], changed(
+        use_bidirectional_attention="all")
+    yield "config with experts", ["post_feedforward_layernorm_1.weight: is missing"], changed(
+        enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=32)
+    yield "config with experts of no width", ["moe_intermediate_size"], changed(
+        enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=None)
+    yield "config with value projections", ["v_proj.weight: is missing"], changed(attention_k_eq_v=False)
     yield "config says other width", ["expected", "found"], changed(hidden_size=64)
     yield "config says more layers", ["num_hidden_layers", "layer_types", "missing"], changed(num_hidden_layers=9)
     yield "config says 2^40 layers", ["num_hidden_layers"], changed(num_hidden_layers=2**40)
@@ -89,7 +100,8 @@ def damaged_json(text):
     yield "config says huge vocabulary", ["vocabulary"], changed(vocab_size=2**31)
     yield "config says fractional width", ["hidden_size"], changed(hidden_size=32.5)
     yield "config says infinite epsilon", [CONFIG], text.replace('"rms_norm_eps": 1e-05', '"rms_norm_eps": 1e999')
-    yield "config with unknown layer type", ["layer_types", "banana"], changed(layer_types=["banana"] * 6)
+    yield "config with unknown layer type", ["layer_types: entry 0"], changed(
+        layer_types=["banana"] * config["num_hidden_layers"])
     yield "config shares all layers", ["num_kv_shared_layers"], changed(num_kv_shared_layers=6)
 
 
@@ -102,6 +114,8 @@ def damaged_tokenizer(text):
     vocabulary = tokenizer["model"]["vocab"]
     yield "tokenizer not JSON", [TOKENIZER], text[:len(text) // 2]
     yield "tokenizer of another kind", [TOKENIZER], changed(type="WordPiece")
+    yield "tokenizer of another model", ["321 pieces; the files are of different models"], changed(
+        vocab={**vocabulary, "zzzz": len(vocabulary)})
     yield "tokenizer too small", [TOKENIZER], changed(vocab=dict(list(vocabulary.items())[:100]), merges=[])
     yield "tokenizer with an id twice", [TOKENIZER], changed(vocab={**vocabulary, "<unused0>": 5})
     yield "tokenizer with an id of 2^40", [TOKENIZER], changed(vocab={**vocabulary, "<unused0>": 2**40})

@@ -45,9 +45,16 @@ def damage(good):
     def text_value(length, text):
         return struct.pack("<IQ", gguf_pieces.STRING, length) + text
 
+    def with_another_piece(gguf):
+        for key, element in ((b"tokens", gguf_pieces.packed(b"zzzz")), (b"scores", bytes(4)), (b"token_type", b"\1\0\0\0")):
+            index = gguf.entry(b"tokenizer.ggml." + key)
+            name, raw = gguf.entries[index]
+            kind, inner, count = struct.unpack_from("<IIQ", raw)
+            gguf.entries[index] = name, struct.pack("<IIQ", kind, inner, count + 1) + raw[16:] + element
+
     past_end = -(-len(good.data) // 32) * 32 + 32
     yield "wrong magic", ["magic", "GGUF"], lambda gguf: setattr(gguf, "magic", b"GGML")
-    yield "version 2", ["version"], lambda gguf: setattr(gguf, "version", 2)
+    yield "version 1", ["version"], lambda gguf: setattr(gguf, "version", 1)
     yield "version 99", ["version"], lambda gguf: setattr(gguf, "version", 99)
     yield "offset past the end", ["offset", "truncated", "end"], set_tensor(second, offset=past_end)
     yield "offset near 2^64", ["offset", "truncated", "end"], set_tensor(second, offset=2**64 - 32)
@@ -71,6 +78,9 @@ def damage(good):
     yield "unknown value type", ["type"], set_entry(b"general.architecture", struct.pack("<IQ", 77, 0))
     yield "duplicate key", ["twice", "two"], lambda gguf: gguf.entries.append(gguf.entries[0])
     yield "other architecture", ["llama", "architecture"], set_entry(b"general.architecture", text_value(5, b"llama"))
+    yield "image part", ["mmproj"], set_entry(b"general.architecture", text_value(4, b"clip"))
+    yield "draft model", ["draft"], set_entry(b"general.architecture", text_value(16, b"gemma4_assistant"))
+    yield "vocabulary of another model", ["pieces is not that of the model"], with_another_piece
     yield "block count 2^31", ["block_count", "layers"], set_entry(b"gemma4.block_count", struct.pack("<II", 4, 2**31))
     yield "no layers", ["block_count", "layers"], set_entry(b"gemma4.block_count", struct.pack("<II", 4, 0))
     yield "block count as text", ["block_count"], set_entry(b"gemma4.block_count", text_value(1, b"8"))

@@ -20,6 +20,10 @@ def golden(name):
     return SOURCE / "tests" / "golden" / "transformers" / name
 
 
+def golden_names():
+    return sorted(folder.name for folder in golden("").iterdir())
+
+
 def prompts(folder):
     return [line.strip() for line in (folder / "prompts.txt").read_text(encoding="ascii").splitlines()]
 

@@ -13,7 +13,7 @@ class Train(support.ProgramTest):
     def options(self, out, log, steps):
         text = self.scratch / "text.txt"
         text.write_text("the other hand and the sand in the stone\n" * 400)
-        return ["train", "-m", support.golden("sharing"), "--text", text, "-o", out, "--log", log, "--steps", steps,
+        return ["train", "-m", support.golden("e2b_bf16"), "--text", text, "-o", out, "--log", log, "--steps", steps,
                 "--batch", 1, "--accumulate", 1, "--sequence", 32, "--seed", 3, "-t", 1]
 
     def losses(self, log):

@@ -1,11 +1,16 @@
 #!/usr/bin/env node
 // Asks llama.cpp, through the npm package node-llama-cpp, for what `carat run` computes.
 //
-//     llama_cpp.mjs CARAT FOLDER
+//     llama_cpp.mjs CARAT FOLDER [TYPE...]
 //
-// CARAT converts the HuggingFace folder to a float32 GGUF; both programs read that file. For each prompt (those
-// of FOLDER/prompts.txt, or five that pass the sliding window twice) up to 64 greedy tokens must be the same, and
-// all 64 for at least one prompt; every logit after every position fed must agree.
+// CARAT converts the HuggingFace folder to a GGUF file of each TYPE (f32, q8_0, q4_0; q6_k is made by llama.cpp itself;
+// f32 when none is named). For each prompt (those of FOLDER/prompts.txt, or two, one of them longer than three sliding
+// windows) up to 128 greedy tokens must be the same, and all 128 for at least one prompt; where they part, the two
+// tokens must be a tie: logits within 1e-2 of each other. Every logit after every position that both fed must agree.
+//
+// For the types with blocks llama.cpp is asked twice. What it computes from the float32 values that it reads in the file
+// must agree as above. What it computes from the file itself is off by its own rounding of activations to 8 bits, which
+// Carat does not do; there the logits need only be near.
 //
 // node-llama-cpp is looked for in the folder that CARAT_NODE_LLAMA_CPP names (where `npm install node-llama-cpp`
 // ran), else beside this file. Exit code 77 means that it could not be asked.
@@ -18,13 +23,20 @@ import { pathToFileURL } from "node:url";
 
 // llama.cpp looks GELU up in a table of float16 values, which alone moves logits by 4e-3 here.
 const TOLERANCE = 1e-2;
-const GREEDY = 64;
+const TIE = 1e-2;
+// As for Q8_0 weights: 8 bits a block of 32 activations.
+const ROUNDED_TOLERANCE = 0.25;
+const GREEDY = 128;
 const SKIPPED = 77;
 
-const [carat, folder] = process.argv.slice(2);
+const [carat, folder, ...types] = process.argv.slice(2);
 if (!carat || !folder) {
-  console.error("usage: llama_cpp.mjs CARAT FOLDER");
+  console.error("usage: llama_cpp.mjs CARAT FOLDER [TYPE...]");
   process.exit(2);
+}
+if (!fs.existsSync(folder)) {
+  console.log(`SKIPPED: no ${folder}; the job that makes it needs transformers`);
+  process.exit(SKIPPED);
 }
 const { getLlama } = await import(pathToFileURL(findPackage()).href);
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "carat-oracle-"));
@@ -43,29 +55,67 @@ function findPackage() {
 }
 
 async function compareModel() {
-  const gguf = path.join(scratch, "model.gguf");
-  execFileSync(carat, ["convert", folder, gguf, "--scheme", "f32"], { stdio: ["ignore", "ignore", "inherit"] });
   const llama = await getLlama({ gpu: false, build: "never", progressLogs: false, logLevel: "error" });
-  const model = await llama.loadModel({ modelPath: gguf });
-  let longest = 0;
-  let worst = 0;
-  let same = true;
-  for (const prompt of readPrompts()) {
-    const ours = askCarat(gguf, prompt);
-    const theirs = await askLlama(model, prompt, ours.tokens.length);
-    const firstOther = ours.tokens.findIndex((token, index) => token !== theirs.tokens[index]);
-    if (firstOther >= 0) {
-      same = false;
-      const [found, expected] = [ours.tokens[firstOther], theirs.tokens[firstOther]];
-      console.log(`prompt of ${prompt.length}: greedy token ${firstOther} is ${found}, llama.cpp says ${expected}`);
-    }
-    longest = Math.max(longest, ours.tokens.length);
-    worst = Math.max(worst, largestDifference(ours, theirs.rows, prompt.length));
+  let good = true;
+  for (const type of types.length > 0 ? types : ["f32"]) {
+    const gguf = makeFile(type);
+    const answers = readPrompts().map((prompt) => ({ prompt, ours: askCarat(gguf, prompt) }));
+    const longest = Math.max(...answers.map(({ ours }) => ours.tokens.length));
+    if (longest < GREEDY) console.log(`no prompt gave ${GREEDY} tokens`);
+    const exact = await compareFile(llama, type === "f32" ? gguf : quantized(gguf, "F32"), answers, type);
+    good = good && longest === GREEDY && exact.tied && exact.worst < TOLERANCE;
+    if (type === "f32") continue;
+    const rounded = await compareFile(llama, gguf, answers, `${type}, activations of 8 bits in llama.cpp`);
+    good = good && rounded.worst < ROUNDED_TOLERANCE;
   }
-  console.log(`${folder}: largest logit difference to llama.cpp ${worst.toPrecision(3)}`);
-  console.log(`greedy tokens ${same ? "the same" : "differ"}, up to ${longest} compared`);
-  if (longest < GREEDY) console.log(`no prompt gave ${GREEDY} tokens`);
-  return same && worst < TOLERANCE && longest === GREEDY;
+  return good;
+}
+
+function makeFile(type) {
+  if (type === "q6_k") return quantized(makeFile("f32"), "Q6_K");
+  const gguf = path.join(scratch, `${type}.gguf`);
+  execFileSync(carat, ["convert", folder, gguf, "--scheme", type], { stdio: ["ignore", "ignore", "inherit"] });
+  return gguf;
+}
+
+function quantized(gguf, type) {
+  const target = gguf.replace(/\.gguf$/, `.${type}.gguf`);
+  const script = path.join(import.meta.dirname, "quantize_gguf.py");
+  execFileSync("python3", [script, gguf, target, type], { stdio: "ignore" });
+  return target;
+}
+
+async function compareFile(llama, gguf, answers, name) {
+  const model = await llama.loadModel({ modelPath: gguf });
+  let worst = 0;
+  let tied = true;
+  let parted = 0;
+  for (const { prompt, ours } of answers) {
+    const theirs = await askLlama(model, prompt, ours.tokens.length);
+    const common = countCommon(ours, theirs, prompt.length);
+    if (common.parts) ++parted;
+    if (common.parts && !(common.gap < TIE)) tied = false;
+    worst = Math.max(worst, largestDifference(ours, theirs.rows, prompt.length + common.length));
+  }
+  await model.dispose();
+  console.log(`${folder} ${name}: largest logit difference to llama.cpp ${worst.toPrecision(3)}; greedy tokens ` +
+    (parted === 0 ? "the same" : `part in ${parted} of ${answers.length} answers`));
+  return { worst, tied };
+}
+
+/// How many tokens are the same before the first difference, and how far apart, in the program that finds them closer,
+/// the logits of the two tokens are there.
+function countCommon(ours, theirs, promptLength) {
+  const length = ours.tokens.findIndex((token, index) => token !== theirs.tokens[index]);
+  if (length < 0) return { parts: false, length: ours.tokens.length };
+  const [found, expected] = [ours.tokens[length], theirs.tokens[length]];
+  const row = promptLength - 1 + length;
+  const ourGap = ours.logits[row * ours.columns + found] - ours.logits[row * ours.columns + expected];
+  const theirGap = theirs.rows[row].get(expected) - theirs.rows[row].get(found);
+  const gap = Math.min(Math.abs(ourGap), Math.abs(theirGap));
+  console.log(`prompt of ${promptLength}: greedy token ${length} is ${found}, llama.cpp says ${expected}; ` +
+    `their logits are ${gap.toPrecision(3)} apart`);
+  return { parts: true, length, gap };
 }
 
 function askCarat(gguf, prompt) {
@@ -98,10 +148,10 @@ async function askLlama(model, prompt, count) {
   return { tokens, rows: rows.map((row) => row.logits) };
 }
 
-/// Over all positions that both fed, at least those of the prompt; infinite when there are fewer.
-function largestDifference(ours, rows, promptLength) {
-  const common = Math.min(ours.logits.length / ours.columns, rows.length);
-  if (common < promptLength || rows[0].size !== ours.columns) return Infinity;
+/// Over the first `positions`, as far as both fed them; infinite when a vocabulary has another size.
+function largestDifference(ours, rows, positions) {
+  const common = Math.min(ours.logits.length / ours.columns, rows.length, positions);
+  if (rows[0].size !== ours.columns) return Infinity;
   let largest = 0;
   for (let row = 0; row < common; ++row) {
     for (const [token, logit] of rows[row]) {
@@ -135,9 +185,9 @@ function readPrompts() {
 function makePrompts(vocabulary, window, bos) {
   let state = BigInt(vocabulary) * 2654435761n + BigInt(window);
   const prompts = [];
-  for (let index = 0; index < 5; ++index) {
+  for (const length of [3 * window + 1, window]) {
     const prompt = [bos];
-    while (prompt.length < 2 * window + 1 + 2 * index) {
+    while (prompt.length < length) {
       state = (state * 6364136223846793005n + 1442695040888963407n) % (1n << 64n);
       prompt.push(Number((state >> 33n) % BigInt(vocabulary)));
     }

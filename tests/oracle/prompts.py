@@ -2,15 +2,15 @@
 
 
 def prompts_for(vocabulary, window, bos):
-    """Five prompts, each long enough to pass the sliding window twice, always the same for the same model.
+    """Two prompts, one longer than three sliding windows and one that fits in one, always the same for the same model.
 
     Ids come from a linear congruential generator, so that every tool can make them; the first is `bos`.
     """
     prompts = []
     state = vocabulary * 2654435761 + window
-    for index in range(5):
+    for length in (3 * window + 1, window):
         prompt = [bos]
-        while len(prompt) < 2 * window + 1 + 2 * index:
+        while len(prompt) < length:
             state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
             prompt.append((state >> 33) % vocabulary)
         prompts.append(prompt)

@@ -4,7 +4,7 @@
     transformers_logits.py FOLDER --golden      compare with FOLDER/logits.npy
     transformers_logits.py FOLDER --carat PROG  compare with what `PROG run --logits` writes
 
-The prompts are those of FOLDER/prompts.txt, or five that pass the sliding window twice.
+The prompts are those of FOLDER/prompts.txt, or two, one of them longer than three sliding windows.
 """
 
 import argparse

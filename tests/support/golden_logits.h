@@ -23,14 +23,17 @@ struct GoldenPrompt {
   std::vector<float> logits;  ///< [T, V]
 };
 
-/// A tiny random model, stored as a HuggingFace folder, with prompts that pass its sliding window twice.
-/// tests/oracle/tiny_models.py made them and says what each one covers.
+/// A tiny random model, stored as a HuggingFace folder, with a prompt that is longer than three sliding windows and one
+/// that fits in one. tests/oracle/tiny_models.py made them and says what each one covers.
 struct GoldenModel {
   std::filesystem::path folder;
   std::vector<GoldenPrompt> prompts;
 };
 
-inline constexpr const char* kGoldenModels[] = {"sharing", "grouped", "plain"};
+/// The five structures, in three types each.
+inline constexpr const char* kGoldenModels[] = {"e2b_bf16", "e2b_f16",  "e2b_f32",  "e4b_bf16", "e4b_f16",
+                                                "e4b_f32",  "12b_bf16", "12b_f16",  "12b_f32",  "26b_bf16",
+                                                "26b_f16",  "26b_f32",  "31b_bf16", "31b_f16",  "31b_f32"};
 
 /// The rows of a float32 .npy file of two dimensions, one after the other; `columns` receives their length.
 inline std::vector<float> read_npy(const std::filesystem::path& path, size_t& columns) {

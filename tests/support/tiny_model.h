@@ -22,6 +22,7 @@
 ///     TemporaryFolder folder;
 ///     TinyModel model({.pattern = "SSFSF", .shared = 2}, /*seed=*/1);
 ///     model.write(folder / "model.gguf", "q4_0").value();
+///     TinyModel experts({.shared = 0, .per_layer_width = 0, .value_is_key = true, .experts = 8}, /*seed=*/1);
 ///
 /// Every number is fixed by the seed and the tensor's name.
 
@@ -62,6 +63,11 @@ struct TinyShape {
   int64_t ffn_width = 96;
   bool double_wide = true;  ///< sharing layers have twice the feed-forward width
   int64_t per_layer_width = 32;
+  bool value_is_key = false;  ///< full layers have no value projection
+  int64_t full_kv_heads = 0;  ///< of full layers; 0 for as many as the others
+  int64_t experts = 0;        ///< of each layer; 0 for none
+  int64_t experts_used = 2;
+  int64_t expert_width = 32;
   int64_t window = 8;
   int64_t context = 256;
 };
@@ -112,10 +118,19 @@ inline ModelConfig tiny_config(const TinyShape& shape, int64_t vocabulary) {
   config.sliding_window = shape.window;
   config.context = shape.context;
   config.softcap = 30.0f;
+  if (shape.experts > 0) {
+    config.experts = shape.experts;
+    config.experts_used = shape.experts_used;
+    config.expert_width = shape.expert_width;
+  }
   for (const char letter : shape.pattern) {
     const bool full = letter == 'F';
-    config.layers.push_back({full ? AttentionType::kFull : AttentionType::kSliding, shape.kv_heads,
-                             full ? shape.full_head_width : shape.head_width, shape.ffn_width, 0});
+    const int64_t full_kv_heads = shape.full_kv_heads > 0 ? shape.full_kv_heads : shape.kv_heads;
+    config.layers.push_back({.attention = full ? AttentionType::kFull : AttentionType::kSliding,
+                             .kv_heads = full ? full_kv_heads : shape.kv_heads,
+                             .head_width = full ? shape.full_head_width : shape.head_width,
+                             .ffn_width = shape.ffn_width,
+                             .value_is_key = full && shape.value_is_key});
   }
   CARAT_CHECK(assign_kv_layers(config, shape.shared).ok(), "a shape that can share its keys and values");
   for (size_t i = 0; i < config.layers.size(); ++i) {
@@ -152,7 +167,7 @@ struct TinyModel {
     named.scheme = scheme->name;
     std::vector<TensorSpec> tensors = expected_tensors(config);
     for (TensorSpec& spec : tensors) {
-      spec.dtype = storable(container_of_path(target), scheme->lattice_of(spec.name), spec.shape);
+      spec.dtype = storable(container_of_path(target), scheme->lattice_of(spec.name), spec.name, spec.shape);
     }
     return write_checkpoint(target, named, vocabulary, tensors, [&](const TensorSpec& spec, const ByteSink& sink) {
       std::vector<float> drawn = values(spec);

@@ -1,0 +1,49 @@
+#include "introduction.h"
+
+#include "figures.h"
+#include "formats/convert.h"
+#include "formats/quote.h"
+#include "model/parameter_count.h"
+#include "model/published_model.h"
+#include "session/plan.h"
+
+namespace carat {
+namespace {
+
+/// "98,112", "9.02 million", "5.12 billion".
+std::string amount_text(int64_t count) {
+  const auto value = static_cast<double>(count);
+  if (value < 1e6) return count_text(count);
+  return value < 999.5e6 ? rate_text(value / 1e6) + " million" : rate_text(value / 1e9) + " billion";
+}
+
+/// The scheme, and before it the name of the published model that has this very shape.
+std::string kind_text(const Checkpoint& checkpoint) {
+  const Likeness likeness = likeness_of(checkpoint.config());
+  const bool published = likeness.model != nullptr && likeness.differences.empty();
+  const std::string scheme = scheme_of(checkpoint);
+  return (published ? std::string(likeness.model->name) + ", " : "") + (scheme.empty() ? "mixed types" : scheme);
+}
+
+std::string table_text(const MemoryPlan& plan) {
+  if (plan.per_layer_table == 0) return "";
+  return " (of " + bytes_text(plan.per_layer_table) + " only the rows that are looked up)";
+}
+
+}  // namespace
+
+std::string introduction(const std::filesystem::path& path, const Model& model, const Ops& ops,
+                         const SessionOptions& session, const ChatFormat& format, double load_seconds) {
+  const int64_t context = session.context > 0 ? session.context : model.config().context;
+  const MemoryPlan plan =
+      plan_memory(model.checkpoint(), context, {.type = session.cache_type, .batch = model.batch()});
+  return printable(path.string()) + ": " + kind_text(model.checkpoint()) + ", " +
+         amount_text(count_parameters(model.config()).used()) + " parameters, context " + std::to_string(context) +
+         ", " + ops.kernels().name + " kernels, " + std::to_string(ops.threads()) +
+         (ops.threads() == 1 ? " thread" : " threads") + ", loaded in " + rate_text(load_seconds) + " s\n" +
+         "memory: weights " + bytes_text(plan.weights_mapped) + table_text(plan) + ", keys and values up to " +
+         bytes_text(plan.kv_cache.total()) + ", activations " + bytes_text(plan.activations) + "\n" +
+         "chat format: " + format.description() + "\n";
+}
+
+}  // namespace carat

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "chat.h"
+#include "model/model.h"
+#include "session/generate.h"
+#include "session/session.h"
+#include "text/chat_message.h"
+#include "text/tokenizer.h"
+
+namespace carat {
+
+/// Most tokens of an answer to a single prompt, when -n is not given.
+inline constexpr int64_t kAnswerTokens = 256;
+
+/// What a prompt was answered with.
+struct Answer {
+  Generation generation;
+  ChatMessage message;  ///< text, thought and calls; outside of a chat all is text
+};
+
+/// Answers `text`, a user's message. With `writes_text` the answer's text goes to standard output as it comes, and its
+/// thoughts to standard error if that is a terminal. Calls are told on standard error in any case.
+Result<Answer> answer_message(const ChatFlags& flags, const Model& model, Session& session, const Tokenizer& tokenizer,
+                              const std::string& text, bool writes_text);
+
+}  // namespace carat
