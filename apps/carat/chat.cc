@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 
@@ -12,13 +11,12 @@
 #include "commands.h"
 #include "conversation.h"
 #include "introduction.h"
+#include "loaded_model.h"
 #include "session/stop_strings.h"
 #include "text/chat_template.h"
 
 namespace carat {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kLargestToolsFile = size_t{1} << 20;
 
@@ -67,23 +65,17 @@ Status run_chat(const ChatFlags& flags) {
     return wrong_usage("--tools needs a terminal, where somebody types the results");
   }
   if (const auto stop = StopStrings::create(flags.generation.stop); !stop.ok()) return stop.error();
-  const Clock::time_point start = Clock::now();
-  CARAT_TRY(const std::unique_ptr<Ops> ops, create_ops(flags.model.threads));
-  CARAT_TRY(Model model, Model::load(flags.model.model, *ops, flags.generation.batch));
-  CARAT_TRY(const Tokenizer tokenizer, Tokenizer::create(model.vocabulary()));
-  CARAT_TRY(const SessionOptions wanted, session_options(flags.generation, model.vocabulary().sampling));
-  CARAT_TRY(Session session, Session::create(model, wanted));
-  CARAT_TRY(const ChatFormat format, find_chat_format(flags, model, tokenizer));
-  Conversation conversation(session, tokenizer, format);
+  CARAT_TRY(const LoadedModel loaded, load_model(flags.model, flags.generation));
+  CARAT_TRY(const ChatFormat format, find_chat_format(flags, *loaded.model, *loaded.tokenizer));
+  Conversation conversation(*loaded.session, *loaded.tokenizer, format);
   CARAT_TRY_STATUS(begin(conversation, flags));
 
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   ChatLoopOptions options;
-  options.limits = {.tokens = flags.generation.tokens.value_or(session.context()),
-                    .batch = model.batch(),
+  options.limits = {.tokens = flags.generation.tokens.value_or(loaded.session->context()),
+                    .batch = loaded.model->batch(),
                     .stop = flags.generation.stop};
   options.view = view_options();
-  options.introduction = introduction(flags.model.model, model, *ops, wanted, format, seconds);
+  options.introduction = introduction(loaded, format);
   std::fputs(options.introduction.c_str(), stderr);
   const ChatSignals signals = watch_chat_signals();
   CARAT_TRY(std::optional<LineEditor> editor, create_editor(signals));

@@ -5,7 +5,6 @@
 #include "formats/quote.h"
 #include "model/parameter_count.h"
 #include "model/published_model.h"
-#include "session/plan.h"
 
 namespace carat {
 namespace {
@@ -32,18 +31,17 @@ std::string table_text(const MemoryPlan& plan) {
 
 }  // namespace
 
-std::string introduction(const std::filesystem::path& path, const Model& model, const Ops& ops,
-                         const SessionOptions& session, const ChatFormat& format, double load_seconds) {
-  const int64_t context = session.context > 0 ? session.context : model.config().context;
-  const MemoryPlan plan =
-      plan_memory(model.checkpoint(), context, {.type = session.cache_type, .batch = model.batch()});
-  return printable(path.string()) + ": " + kind_text(model.checkpoint()) + ", " +
-         amount_text(count_parameters(model.config()).used()) + " parameters, context " + std::to_string(context) +
-         ", " + ops.kernels().name + " kernels, " + std::to_string(ops.threads()) +
-         (ops.threads() == 1 ? " thread" : " threads") + ", loaded in " + rate_text(load_seconds) + " s\n" +
-         "memory: weights " + bytes_text(plan.weights_mapped) + table_text(plan) + ", keys and values up to " +
-         bytes_text(plan.kv_cache.total()) + ", activations " + bytes_text(plan.activations) + "\n" +
-         "chat format: " + format.description() + "\n";
+std::string introduction(const LoadedModel& loaded, const ChatFormat& format) {
+  const Checkpoint& checkpoint = loaded.model->checkpoint();
+  const Ops& ops = *loaded.ops;
+  const MemoryPlan& plan = loaded.plan;
+  return printable(checkpoint.path().string()) + ": " + kind_text(checkpoint) + ", " +
+         amount_text(count_parameters(checkpoint.config()).used()) + " parameters, context " +
+         std::to_string(loaded.session->context()) + ", " + ops.kernels().name + " kernels, " +
+         std::to_string(ops.threads()) + (ops.threads() == 1 ? " thread" : " threads") + ", loaded in " +
+         rate_text(loaded.seconds) + " s\n" + "memory: weights " + bytes_text(plan.weights_mapped) + table_text(plan) +
+         ", keys and values up to " + bytes_text(plan.kv_cache.total()) + ", activations " +
+         bytes_text(plan.activations) + "\n" + "chat format: " + format.description() + "\n";
 }
 
 }  // namespace carat

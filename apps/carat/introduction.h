@@ -1,11 +1,8 @@
 #pragma once
 
-#include <filesystem>
 #include <string>
 
-#include "model/model.h"
-#include "ops/ops.h"
-#include "session/session.h"
+#include "loaded_model.h"
 #include "text/chat.h"
 
 namespace carat {
@@ -16,7 +13,6 @@ namespace carat {
 ///     opal.gguf: q4_0, 12.8 million parameters, context 512, avx2 kernels, 2 threads, loaded in 0.03 s
 ///     memory: weights 7.4 MB, keys and values up to 720 kB, activations 5.35 MB
 ///     chat format: ...
-std::string introduction(const std::filesystem::path& path, const Model& model, const Ops& ops,
-                         const SessionOptions& session, const ChatFormat& format, double load_seconds);
+std::string introduction(const LoadedModel& loaded, const ChatFormat& format);
 
 }  // namespace carat

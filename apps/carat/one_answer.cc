@@ -72,10 +72,10 @@ void add_part(const AnswerEvent& event, ChatMessage& message) {
 
 }  // namespace
 
-Result<Answer> answer_message(const ChatFlags& flags, const Model& model, Session& session, const Tokenizer& tokenizer,
-                              const std::string& text, bool writes_text) {
-  CARAT_TRY(const ChatFormat format, find_chat_format(flags, model, tokenizer));
-  Conversation conversation(session, tokenizer, format);
+Result<Answer> answer_message(const ChatFlags& flags, const LoadedModel& loaded, const std::string& text,
+                              bool writes_text) {
+  CARAT_TRY(const ChatFormat format, find_chat_format(flags, *loaded.model, *loaded.tokenizer));
+  Conversation conversation(*loaded.session, *loaded.tokenizer, format);
   CARAT_TRY_STATUS(conversation.set(first_messages(flags), {.thinking = flags.think}));
   conversation.add({.role = ChatRole::kUser, .text = text});
 
@@ -87,8 +87,9 @@ Result<Answer> answer_message(const ChatFlags& flags, const Model& model, Sessio
     writer.show(event, progress);
     return writer.written().ok() && !interrupted;
   };
-  const AnswerLimits limits = {
-      .tokens = flags.generation.tokens.value_or(kAnswerTokens), .batch = model.batch(), .stop = flags.generation.stop};
+  const AnswerLimits limits = {.tokens = flags.generation.tokens.value_or(kAnswerTokens),
+                               .batch = loaded.model->batch(),
+                               .stop = flags.generation.stop};
   CARAT_TRY(answer.generation, conversation.answer(limits, {.on_event = take,
                                                             .on_read = [](int64_t, int64_t) {},
                                                             .interrupted = [&] { return interrupted.load(); }}));

@@ -5,11 +5,9 @@
 
 #include "base/result.h"
 #include "chat.h"
-#include "model/model.h"
+#include "loaded_model.h"
 #include "session/generate.h"
-#include "session/session.h"
 #include "text/chat_message.h"
-#include "text/tokenizer.h"
 
 namespace carat {
 
@@ -24,7 +22,7 @@ struct Answer {
 
 /// Answers `text`, a user's message. With `writes_text` the answer's text goes to standard output as it comes, and its
 /// thoughts to standard error if that is a terminal. Calls are told on standard error in any case.
-Result<Answer> answer_message(const ChatFlags& flags, const Model& model, Session& session, const Tokenizer& tokenizer,
-                              const std::string& text, bool writes_text);
+Result<Answer> answer_message(const ChatFlags& flags, const LoadedModel& loaded, const std::string& text,
+                              bool writes_text);
 
 }  // namespace carat

@@ -3,7 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -17,17 +16,15 @@
 #include "formats/quote.h"
 #include "generation_options.h"
 #include "interrupt.h"
+#include "loaded_model.h"
 #include "model_options.h"
 #include "npy_file.h"
 #include "one_answer.h"
 #include "output.h"
 #include "session/generate.h"
-#include "session/plan.h"
 
 namespace carat {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kPromptLimit = size_t{64} << 20;
 
@@ -98,12 +95,6 @@ nlohmann::ordered_json calls_json(const std::vector<ToolCall>& calls) {
   return list;
 }
 
-/// What is known of a model before it reads a prompt.
-struct Loaded {
-  double seconds;
-  MemoryPlan plan;
-};
-
 nlohmann::ordered_json to_json(const MemoryPlan& plan) {
   return {{"weights", plan.weights_mapped + plan.weights_decoded},
           {"per_layer_table", plan.per_layer_table},
@@ -112,7 +103,7 @@ nlohmann::ordered_json to_json(const MemoryPlan& plan) {
           {"resident", plan.resident()}};
 }
 
-nlohmann::ordered_json to_json(const Answer& answer, const Loaded& loaded, bool chat) {
+nlohmann::ordered_json to_json(const Answer& answer, const LoadedModel& loaded, bool chat) {
   const nlohmann::json none;
   const Generation& generation = answer.generation;
   nlohmann::ordered_json json = {{"tokens", generation.tokens}, {"text", answer.message.text}};
@@ -138,10 +129,9 @@ void print_timings(const Generation& generation) {
 }
 
 /// What follows a prompt that is no message of a chat.
-Result<Answer> go_on_from_prompt(const RunOptions& options, const Model& model, Session& session,
-                                 const Tokenizer& tokenizer) {
+Result<Answer> go_on_from_prompt(const RunOptions& options, const LoadedModel& loaded) {
   const GenerationFlags& flags = options.flags.generation;
-  CARAT_TRY(const std::vector<int32_t> prompt, prompt_ids(options, tokenizer));
+  CARAT_TRY(const std::vector<int32_t> prompt, prompt_ids(options, *loaded.tokenizer));
   const std::atomic<bool>& interrupted = watch_interrupts();
   CARAT_TRY(StopStrings stop_strings, StopStrings::create(flags.stop));
   Answer answer;
@@ -152,23 +142,22 @@ Result<Answer> go_on_from_prompt(const RunOptions& options, const Model& model, 
     return written.ok() && !interrupted;
   };
   CARAT_TRY(answer.generation,
-            generate_text(session, tokenizer, prompt,
-                          {.tokens = flags.tokens.value_or(kAnswerTokens), .stop = model.vocabulary().stop},
+            generate_text(*loaded.session, *loaded.tokenizer, prompt,
+                          {.tokens = flags.tokens.value_or(kAnswerTokens), .stop = loaded.model->vocabulary().stop},
                           std::move(stop_strings), take));
   if (!options.json && written.ok()) written = write_output("\n");
   CARAT_TRY_STATUS(std::move(written));
   return answer;
 }
 
-Result<Answer> answer(const RunOptions& options, const Model& model, Session& session, const Tokenizer& tokenizer) {
-  if (!options.chat) return go_on_from_prompt(options, model, session, tokenizer);
+Result<Answer> answer(const RunOptions& options, const LoadedModel& loaded) {
+  if (!options.chat) return go_on_from_prompt(options, loaded);
   CARAT_TRY(const std::string text, prompt_text(options));
-  return answer_message(options.flags, model, session, tokenizer, text, !options.json);
+  return answer_message(options.flags, loaded, text, !options.json);
 }
 
-Status answer_prompt(const RunOptions& options, const Loaded& loaded, const Model& model, Session& session,
-                     const Tokenizer& tokenizer) {
-  CARAT_TRY(const Answer answered, answer(options, model, session, tokenizer));
+Status answer_prompt(const RunOptions& options, const LoadedModel& loaded) {
+  CARAT_TRY(const Answer answered, answer(options, loaded));
   if (options.json) {
     CARAT_TRY_STATUS(write_output_json(to_json(answered, loaded, options.chat)));
   } else {
@@ -178,11 +167,10 @@ Status answer_prompt(const RunOptions& options, const Loaded& loaded, const Mode
   return success();
 }
 
-Status answer_prompt_with_logits(const RunOptions& options, const Loaded& loaded, const Model& model, Session& session,
-                                 const Tokenizer& tokenizer) {
-  CARAT_TRY(NpyFile file, NpyFile::create(options.logits, tokenizer.size()));
-  session.set_logits_sink([&file](std::span<const float> logits) { return file.append(logits); });
-  const Status answered = answer_prompt(options, loaded, model, session, tokenizer);
+Status answer_prompt_with_logits(const RunOptions& options, const LoadedModel& loaded) {
+  CARAT_TRY(NpyFile file, NpyFile::create(options.logits, loaded.tokenizer->size()));
+  loaded.session->set_logits_sink([&file](std::span<const float> logits) { return file.append(logits); });
+  const Status answered = answer_prompt(options, loaded);
   if (!answered.ok() && answered.error().kind != ErrorKind::kInterrupted) return answered;
   CARAT_TRY_STATUS(file.finish());
   return answered;
@@ -200,18 +188,8 @@ Status check_options(const RunOptions& options, bool conversation) {
 }
 
 Status answer_once(const RunOptions& options) {
-  const ChatFlags& flags = options.flags;
-  const Clock::time_point start = Clock::now();
-  CARAT_TRY(const std::unique_ptr<Ops> ops, create_ops(flags.model.threads));
-  CARAT_TRY(Model model, Model::load(flags.model.model, *ops, flags.generation.batch));
-  CARAT_TRY(const Tokenizer tokenizer, Tokenizer::create(model.vocabulary()));
-  CARAT_TRY(const SessionOptions wanted, session_options(flags.generation, model.vocabulary().sampling));
-  CARAT_TRY(Session session, Session::create(model, wanted));
-  const Loaded loaded = {
-      .seconds = std::chrono::duration<double>(Clock::now() - start).count(),
-      .plan = plan_memory(model.checkpoint(), session.context(), {.type = wanted.cache_type, .batch = model.batch()})};
-  if (options.logits.empty()) return answer_prompt(options, loaded, model, session, tokenizer);
-  return answer_prompt_with_logits(options, loaded, model, session, tokenizer);
+  CARAT_TRY(const LoadedModel loaded, load_model(options.flags.model, options.flags.generation));
+  return options.logits.empty() ? answer_prompt(options, loaded) : answer_prompt_with_logits(options, loaded);
 }
 
 Status run(const RunOptions& options) {

@@ -13,14 +13,6 @@
 namespace carat::jinja {
 namespace {
 
-using Bound = std::vector<std::optional<Value>>;
-
-template <size_t count>
-Result<Bound> bind_filter(std::string_view name, const std::array<std::string_view, count>& parameters, size_t required,
-                          const Arguments& arguments) {
-  return bind(name, parameters, required, arguments);
-}
-
 Status no_arguments(std::string_view name, const Arguments& arguments) {
   CARAT_TRY_STATUS(bind(name, {}, 0, arguments));
   return success();

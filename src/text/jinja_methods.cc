@@ -314,8 +314,8 @@ Result<Value> loop_attribute(const Loop& loop, std::string_view name) {
   return undefined("'LoopContext object' has no attribute " + quoted(name));
 }
 
-Result<std::vector<std::optional<Value>>> bind(std::string_view function, std::span<const std::string_view> parameters,
-                                               size_t required, const Arguments& arguments) {
+Result<Bound> bind(std::string_view function, std::span<const std::string_view> parameters, size_t required,
+                   const Arguments& arguments) {
   const std::string name(function);
   Bound bound(parameters.size());
   if (arguments.positional.size() > parameters.size()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -15,10 +16,20 @@ Result<Value> call_method(const Method& method, const Arguments& arguments, Budg
 /// `loop.name`; undefined if there is no such attribute.
 Result<Value> loop_attribute(const Loop& loop, std::string_view name);
 
-/// The arguments in the order of `parameters`; what is not given is empty. Refuses unknown, doubled and missing ones.
-/// `function` names it in messages; the first `required` parameters must be given.
-Result<std::vector<std::optional<Value>>> bind(std::string_view function, std::span<const std::string_view> parameters,
-                                               size_t required, const Arguments& arguments);
+/// Arguments in the order of a function's parameters; what is not given is empty.
+using Bound = std::vector<std::optional<Value>>;
+
+/// Refuses unknown, doubled and missing arguments. `function` names it in messages; the first `required` parameters
+/// must be given.
+Result<Bound> bind(std::string_view function, std::span<const std::string_view> parameters, size_t required,
+                   const Arguments& arguments);
+
+/// The same with the names of the parameters written in place.
+template <size_t count>
+Result<Bound> bind_filter(std::string_view name, const std::array<std::string_view, count>& parameters, size_t required,
+                          const Arguments& arguments) {
+  return bind(name, parameters, required, arguments);
+}
 
 /// Upper and lower case are known for ASCII only.
 Status check_ascii(std::string_view function, std::string_view text);

@@ -10,14 +10,6 @@
 namespace carat::jinja {
 namespace {
 
-using Bound = std::vector<std::optional<Value>>;
-
-template <size_t count>
-Result<Bound> bind_filter(std::string_view name, const std::array<std::string_view, count>& parameters, size_t required,
-                          const Arguments& arguments) {
-  return bind(name, parameters, required, arguments);
-}
-
 bool flag(const std::optional<Value>& value) { return value && truth(*value); }
 
 Result<Value> make_list(std::vector<Value> items, Budget& budget) {
