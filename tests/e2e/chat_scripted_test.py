@@ -2,7 +2,6 @@
 
 import json
 import re
-import unittest
 
 import support
 from scripted_model import write_scripted_model
@@ -176,4 +175,4 @@ class Tools(Scripted):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    support.main()

@@ -4,7 +4,6 @@ import json
 import re
 import stat
 import time
-import unittest
 
 import support
 from terminal import CTRL_C, CTRL_D, PROMPT, TYPED, UP, ChatTest, Terminal
@@ -175,4 +174,4 @@ class ChatTerminal(ChatTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    support.main()

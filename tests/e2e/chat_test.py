@@ -2,13 +2,11 @@
 
 import json
 import os
-import pty
 import re
 import shutil
 import signal
 import struct
 import subprocess
-import unittest
 
 import support
 
@@ -103,7 +101,7 @@ class OneAnswer(support.ProgramTest):
         self.assertNotIn("\x1b", done.stderr)
 
     def test_thoughts_are_dimmed_on_a_terminal(self):
-        ours, theirs = pty.openpty()
+        ours, theirs = support.open_terminal()
         done = subprocess.run([support.CARAT, "run", "-m", self.model, "--chat", "-p", "m",
                                *map(str, self.script(self.THOUGHT + self.SAID))], stdout=subprocess.PIPE, stderr=theirs,
                               stdin=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm", "NO_COLOR": ""}, check=True)
@@ -213,4 +211,4 @@ class Prompts(support.ProgramTest):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    support.main()

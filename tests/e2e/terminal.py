@@ -22,6 +22,8 @@ class Terminal:
 
     def __init__(self, *arguments, **environment):
         environment = {**os.environ, "TERM": "xterm-256color", **environment}
+        for end in support.open_terminal():  # skips the test where there is none
+            os.close(end)
         self.process, self.file = pty.fork()
         if self.process == 0:
             os.execvpe(support.CARAT, [support.CARAT, *map(str, arguments)], environment)
