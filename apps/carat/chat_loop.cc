@@ -67,7 +67,7 @@ Status ChatLoop::answer() {
     Result<bool> answered = answer_once();
     if (!answered.ok()) {
       conversation_.take_back_turn();
-      const char* outcome = reader_.interactive() ? "; the message is taken back" : "";
+      const char* outcome = reader_.interactive() ? "; the message is taken back (/clear begins anew)" : "";
       return Error{answered.error().kind, answered.error().message + outcome};
     }
     go_on = *answered && ask_for_results();

@@ -114,7 +114,7 @@ Result<Generation> Conversation::answer(const AnswerLimits& limits, const Answer
 Status Conversation::check_room(size_t prompt) const {
   if (prompt <= static_cast<size_t>(context())) return success();
   return wrong_usage("the conversation takes " + std::to_string(prompt) + " positions, and the context has " +
-                     std::to_string(context()) + "; begin a new one (/clear), or choose a larger -c");
+                     std::to_string(context()) + "; begin a new one, or choose a larger -c");
 }
 
 /// Feeds what the session has not seen, but for a last part that is left to `generate`, and returns that.

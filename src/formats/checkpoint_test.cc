@@ -167,7 +167,9 @@ TEST(Checkpoint, EveryTruncationOfAGgufFileIsRefused) {
 TEST(Checkpoint, RefusesMissingFiles) {
   const TemporaryFolder folder;
   expect_refused(folder / "nothing", "there is no such file or folder");
-  expect_refused(folder.path(), "config.json: cannot be opened");
+  expect_refused(folder.path(), "config.json: is missing; name a .gguf file or a HuggingFace folder");
+  std::ofstream(folder / "some.gguf") << "GGUF";
+  expect_refused(folder.path(), "the folder holds GGUF files: name one, some.gguf");
   for (const char* name : {"tokenizer.json", "model.safetensors", "config.json"}) {
     ASSERT_TRUE(TinyModel().write(folder / "m", "f32").ok());
     fs::remove(folder / "m" / name);

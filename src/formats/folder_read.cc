@@ -19,6 +19,16 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
+/// What a user who named this folder can do, which is no HuggingFace folder.
+std::string what_to_name(const fs::path& folder) {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    if (entry.path().extension() == ".gguf")
+      return "the folder holds GGUF files: name one, " + printable(entry.path().filename().string());
+  }
+  return "name a .gguf file or a HuggingFace folder";
+}
+
 using WeightMap = std::unordered_map<std::string, std::string>;
 
 /// Which shard holds which tensor.
@@ -162,6 +172,7 @@ Result<Vocabulary> read_folder_vocabulary(const fs::path& folder) {
 Result<CheckpointContent> read_folder(const fs::path& folder) {
   CheckpointContent content;
   const fs::path config = folder / "config.json";
+  if (!is_there(config)) return refused(config.string() + ": is missing; " + what_to_name(folder));
   CARAT_TRY(const std::string text, read_text_file(config, kSmallJsonLimit));
   CARAT_TRY(content.config, config_from_json(text, config.string()));
   CARAT_TRY(content.vocabulary, read_folder_vocabulary(folder));

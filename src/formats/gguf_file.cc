@@ -59,7 +59,7 @@ Result<Part> open_part(const fs::path& path) {
   return Part{std::move(map), std::move(content), split};
 }
 
-std::string number_text(const Split& split) {
+std::string place_text(const Split& split) {
   return "part " + std::to_string(split.index + 1) + " of " + std::to_string(split.parts);
 }
 
@@ -76,7 +76,7 @@ Result<std::vector<fs::path>> part_paths(const fs::path& path, Split split) {
   const std::string name = path.filename().string();
   const std::string ending = name_ending(split);
   if (!name.ends_with(ending)) {
-    return refused(path.string() + ": is " + number_text(split) + " of a split model, whose name ends with " + ending +
+    return refused(path.string() + ": is " + place_text(split) + " of a split model, whose name ends with " + ending +
                    "; give it the name that it had");
   }
   const std::string stem = name.substr(0, name.size() - ending.size());
@@ -89,7 +89,7 @@ Result<std::vector<fs::path>> part_paths(const fs::path& path, Split split) {
 
 Status check_part(const Split& found, const Split& expected, const std::string& source) {
   if (found.parts != expected.parts || found.index != expected.index) {
-    return refused(source + ": holds " + number_text(found) + ", expected " + number_text(expected) +
+    return refused(source + ": holds " + place_text(found) + ", expected " + place_text(expected) +
                    "; copy the file again");
   }
   if (found.tensors != expected.tensors) {
@@ -121,7 +121,7 @@ Status check_tensors(const std::vector<Part>& parts, const std::vector<fs::path>
 Status check_is_there(const fs::path& path, const Split& expected) {
   std::error_code ignored;
   if (fs::exists(path, ignored)) return success();
-  return refused(path.string() + ": is missing; it is " + number_text(expected) +
+  return refused(path.string() + ": is missing; it is " + place_text(expected) +
                  " of a split model, copy it into the folder of the others");
 }
 

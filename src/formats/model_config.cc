@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 
 #include "formats/quote.h"
@@ -18,9 +17,7 @@ Status check_extent(const std::string& what, int64_t found, int64_t largest) {
 
 Status check_number(const std::string& what, float found, bool good, const std::string& expected) {
   if (std::isfinite(found) && good) return success();
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%g", static_cast<double>(found));
-  return refused(what + ": expected " + expected + ", found " + text.data());
+  return refused(what + ": expected " + expected + ", found " + number_text(found));
 }
 
 Status check_numbers(const ModelConfig& config) {

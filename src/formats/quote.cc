@@ -1,5 +1,8 @@
 #include "formats/quote.h"
 
+#include <array>
+#include <cstdio>
+
 namespace carat {
 namespace {
 
@@ -25,5 +28,11 @@ std::string printable(std::string_view text) {
 bool is_printable(std::string_view text) { return printable(text) == text; }
 
 std::string in_quotes(std::string_view text) { return '"' + printable(text) + '"'; }
+
+std::string number_text(double number) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%g", number);
+  return text.data();
+}
 
 }  // namespace carat

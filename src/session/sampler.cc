@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "formats/quote.h"
 
 namespace carat {
 namespace {
@@ -29,7 +30,7 @@ float finite_float(double value) {
 
 Status check(bool holds, const char* name, const char* expected, double found) {
   if (holds) return success();
-  return wrong_usage(std::string(name) + ": expected " + expected + ", found " + std::to_string(found));
+  return wrong_usage(std::string(name) + ": expected " + expected + ", found " + number_text(found));
 }
 
 Status check_penalty(const char* name, float value) {
@@ -39,7 +40,7 @@ Status check_penalty(const char* name, float value) {
 Status check_bias(const LogitBias& bias) {
   if (bias.value == kBanned || std::abs(bias.value) <= kLargestBias) return success();
   return wrong_usage("logit_bias: id " + std::to_string(bias.id) +
-                     ": expected -10000 to 10000, or -inf to ban it, found " + std::to_string(bias.value));
+                     ": expected -10000 to 10000, or -inf to ban it, found " + number_text(bias.value));
 }
 
 }  // namespace
