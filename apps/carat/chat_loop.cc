@@ -13,8 +13,6 @@
 namespace carat {
 namespace {
 
-void note(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
-
 std::string figures_text(const Generation& generation, const Conversation& conversation) {
   return "prompt " + std::to_string(generation.prefill_tokens) + " tokens, " +
          rate_text(generation.prefill_tokens_per_s()) + "/s; answer " + std::to_string(generation.tokens.size()) +
@@ -35,7 +33,7 @@ ChatLoop::ChatLoop(Conversation& conversation, MessageReader reader, ChatSignals
     : conversation_(conversation), reader_(std::move(reader)), signals_(signals), options_(std::move(options)) {}
 
 Status ChatLoop::run() {
-  if (reader_.interactive()) note("Type a message and press Enter; /help lists commands, Ctrl-D leaves.");
+  if (reader_.interactive()) write_note("Type a message and press Enter; /help lists commands, Ctrl-D leaves.");
   for (;;) {
     if (options_.view.terminal) CARAT_TRY_STATUS(write_output("\n"));
     CARAT_TRY(const std::optional<TypedMessage> typed, reader_.read());
@@ -51,7 +49,7 @@ Status ChatLoop::run() {
     if (signals_.ended) return Error{ErrorKind::kInterrupted, "ended by a signal"};
     if (done.ok()) continue;
     if (!reader_.interactive()) return done;
-    note(done.error().message);
+    write_note(done.error().message);
   }
 }
 
@@ -110,24 +108,26 @@ Result<Generation> ChatLoop::stream_answer() {
                                          reading->update(done);
                                        },
                                    .interrupted = [&] { return signals_.interrupted || signals_.ended; }};
-  Result<Generation> generation = conversation_.answer(options_.limits, listener);
+  Result<Answer> answer = conversation_.answer(options_.limits, listener);
   reading.reset();
   if (!thought.empty()) last_thought_ = std::move(thought);
-  if (generation.ok() && !generation->tokens.empty()) write(view.end(last));
+  if (answer.ok() && !answer->generation.tokens.empty()) write(view.end(last));
   CARAT_TRY_STATUS(std::move(written));
-  return generation;
+  CARAT_TRY(Answer given, std::move(answer));
+  return std::move(given.generation);
 }
 
 Status ChatLoop::report(const Generation& generation, bool said_something) {
   last_figures_ = figures_text(generation, conversation_);
-  note(isatty(STDERR_FILENO) == 1 ? dimmed(last_figures_, options_.view) : last_figures_);
-  if (generation.stop_reason == StopReason::kLength) note("the answer was cut off at -n tokens");
+  write_note(isatty(STDERR_FILENO) == 1 ? dimmed(last_figures_, options_.view) : last_figures_);
+  if (generation.stop_reason == StopReason::kLength) write_note("the answer was cut off at -n tokens");
   if (generation.stop_reason == StopReason::kContext) {
     const std::string full = "the context of " + std::to_string(conversation_.context()) + " positions is full";
     if (!reader_.interactive()) return failed(full + "; begin a new chat, or choose a larger -c");
-    note(full + "; /clear begins a new conversation" + (said_something ? ", /undo takes the last message back" : ""));
+    write_note(full + "; /clear begins a new conversation" +
+               (said_something ? ", /undo takes the last message back" : ""));
   }
-  if (!said_something) note("nothing was said; the message is taken back");
+  if (!said_something) write_note("nothing was said; the message is taken back");
   if (generation.stop_reason == StopReason::kInterrupted && !reader_.interactive()) {
     return Error{ErrorKind::kInterrupted, "interrupted"};
   }
@@ -139,14 +139,14 @@ bool ChatLoop::ask_for_results() {
   const std::vector<ToolCall> calls = conversation_.messages().back().calls;
   if (calls.empty()) return false;
   if (conversation_.options().tools.empty()) {
-    note("no tools are attached, so the call gets no result; --tools FILE attaches some");
+    write_note("no tools are attached, so the call gets no result; --tools FILE attaches some");
     return false;
   }
   std::vector<ChatMessage> results;
   for (const ToolCall& call : calls) {
     const std::optional<std::string> typed = reader_.ask("result of " + without_controls(call.name) + "> ");
     if (!typed) {
-      note("the call gets no result");
+      write_note("the call gets no result");
       return false;
     }
     results.push_back({.role = ChatRole::kTool, .tool_name = call.name, .result = result_from(*typed)});

@@ -13,8 +13,6 @@
 namespace carat {
 namespace {
 
-void note(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
-
 std::string counted(size_t count, const std::string& what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
@@ -64,7 +62,7 @@ Status ChatLoop::obey(const ChatCommand& command) {
 
 Status ChatLoop::clear() {
   CARAT_TRY_STATUS(conversation_.set(system_message(), conversation_.options()));
-  note(conversation_.messages().empty() ? "a new conversation" : "a new conversation; the system text stays");
+  write_note(conversation_.messages().empty() ? "a new conversation" : "a new conversation; the system text stays");
   return success();
 }
 
@@ -73,27 +71,27 @@ Status ChatLoop::change_system(const std::string& text) {
   if (begins_with_system(messages)) messages.erase(messages.begin());
   if (!text.empty()) messages.insert(messages.begin(), {.role = ChatRole::kSystem, .text = text});
   CARAT_TRY_STATUS(conversation_.set(std::move(messages), conversation_.options()));
-  note(text.empty() ? "no system text" : "the system text counts from the next message on");
+  write_note(text.empty() ? "no system text" : "the system text counts from the next message on");
   return success();
 }
 
 Status ChatLoop::change_thinking(const std::string& how) {
   if (how == "fold" || how == "unfold") {
     options_.view.fold = how == "fold";
-    note(options_.view.fold ? "finished thoughts become one line" : "finished thoughts stay whole");
+    write_note(options_.view.fold ? "finished thoughts become one line" : "finished thoughts stay whole");
     return success();
   }
   if (how != "on" && how != "off") return wrong_usage("/think: expected on, off, fold or unfold, found " + how);
   ChatOptions options = conversation_.options();
   options.thinking = how == "on";
   CARAT_TRY_STATUS(conversation_.set(conversation_.messages(), std::move(options)));
-  note(conversation_.options().thinking ? "the model thinks before it answers" : "the model answers at once");
+  write_note(conversation_.options().thinking ? "the model thinks before it answers" : "the model answers at once");
   return success();
 }
 
 void ChatLoop::show_thoughts() const {
   if (last_thought_.empty()) {
-    note("no thoughts so far");
+    write_note("no thoughts so far");
     return;
   }
   std::fputs(thought_text(last_thought_, options_.view).c_str(), stderr);
@@ -101,16 +99,16 @@ void ChatLoop::show_thoughts() const {
 
 void ChatLoop::show_stats() const {
   std::fputs(options_.introduction.c_str(), stderr);
-  note("conversation: " + counted(conversation_.messages().size(), "message") + ", context " +
-       std::to_string(conversation_.position()) + " of " + std::to_string(conversation_.context()) +
-       " positions, keys and values " + bytes_text(conversation_.cache_bytes()) + ", peak memory " +
-       bytes_text(peak_rss_bytes()));
-  if (!last_figures_.empty()) note("last answer: " + last_figures_);
+  write_note("conversation: " + counted(conversation_.messages().size(), "message") + ", context " +
+             std::to_string(conversation_.position()) + " of " + std::to_string(conversation_.context()) +
+             " positions, keys and values " + bytes_text(conversation_.cache_bytes()) + ", peak memory " +
+             bytes_text(peak_rss_bytes()));
+  if (!last_figures_.empty()) write_note("last answer: " + last_figures_);
 }
 
 Status ChatLoop::save(const std::string& path) const {
   CARAT_TRY_STATUS(save_chat(path, conversation_.messages()));
-  note(counted(conversation_.messages().size(), "message") + " saved");
+  write_note(counted(conversation_.messages().size(), "message") + " saved");
   return success();
 }
 
@@ -119,7 +117,7 @@ Status ChatLoop::load(const std::string& path) {
   const std::string count = counted(messages.size(), "message");
   const Status taken = conversation_.set(std::move(messages), conversation_.options());
   if (!taken.ok()) return refused(path + ": " + taken.error().message);
-  note(count + " loaded; the model reads them with the next one");
+  write_note(count + " loaded; the model reads them with the next one");
   return success();
 }
 
@@ -130,7 +128,7 @@ Status ChatLoop::regenerate() {
 
 Status ChatLoop::undo() {
   if (!conversation_.take_back_turn()) return wrong_usage("there is no message to take back");
-  note("the last message is taken back");
+  write_note("the last message is taken back");
   return success();
 }
 

@@ -37,6 +37,7 @@ class AnswerParts {
 
   const std::string& stop_string() const { return stop_.found(); }
   bool said_something() const { return !message_.text.empty() || !message_.calls.empty(); }
+  const ChatMessage& message() const& { return message_; }
   ChatMessage message() && { return std::move(message_); }
 
  private:
@@ -82,7 +83,7 @@ Status Conversation::set(std::vector<ChatMessage> messages, ChatOptions options)
   return success();
 }
 
-Result<Generation> Conversation::answer(const AnswerLimits& limits, const AnswerListener& listener) {
+Result<Answer> Conversation::answer(const AnswerLimits& limits, const AnswerListener& listener) {
   CARAT_TRY(StopStrings stop, StopStrings::create(limits.stop));
   CARAT_TRY(const std::vector<int32_t> ids, format_.render(messages_, options_, true));
   CARAT_TRY_STATUS(check_room(ids.size()));
@@ -90,7 +91,7 @@ Result<Generation> Conversation::answer(const AnswerLimits& limits, const Answer
   CARAT_TRY(const std::span<const int32_t> rest, feed(ids, limits.batch, listener, fed));
   if (listener.interrupted()) {
     fed.stop_reason = StopReason::kInterrupted;
-    return fed;
+    return Answer{std::move(fed), {}};
   }
 
   AnswerStream stream(tokenizer_, format_.pieces(), ends_within_thought(ids, format_.pieces()));
@@ -107,8 +108,8 @@ Result<Generation> Conversation::answer(const AnswerLimits& limits, const Answer
     generation.stop_reason = StopReason::kStop;
     generation.stop_string = parts.stop_string();
   }
-  if (parts.said_something()) messages_.push_back(std::move(parts).message());
-  return generation;
+  if (parts.said_something()) messages_.push_back(parts.message());
+  return Answer{std::move(generation), std::move(parts).message()};
 }
 
 Status Conversation::check_room(size_t prompt) const {

@@ -29,6 +29,12 @@ struct AnswerLimits {
   std::vector<std::string> stop;  ///< texts that end an answer and do not belong to it
 };
 
+/// What the model gave for an answer.
+struct Answer {
+  Generation generation;
+  ChatMessage message;  ///< text, thought and calls
+};
+
 /// The messages of a chat, and the session that has seen them. Before each answer the whole conversation is written
 /// anew, for earlier thoughts do not stay in it; the session keeps what has not changed.
 class Conversation {
@@ -51,9 +57,9 @@ class Conversation {
   /// Adds a message that wants an answer: a user's, or the result of a tool.
   void add(ChatMessage message) { messages_.push_back(std::move(message)); }
 
-  /// Answers, and adds the answer to the messages if anything was said or called. An interruption is no error: the
+  /// Answers, and adds the answer to the messages if it is more than a thought. An interruption is no error: the
   /// answer ends there, before its first token perhaps. Wrong usage: a conversation that the context cannot hold.
-  Result<Generation> answer(const AnswerLimits& limits, const AnswerListener& listener);
+  Result<Answer> answer(const AnswerLimits& limits, const AnswerListener& listener);
 
   /// Takes back what follows the last user message. Returns whether there is such a message.
   bool take_back_answer();

@@ -7,9 +7,9 @@
 #include "base/cpu.h"
 #include "commands.h"
 #include "figures.h"
+#include "numbers.h"
 #include "output.h"
 #include "own_command.h"
-#include "whole_number.h"
 
 namespace carat {
 namespace {

@@ -11,10 +11,10 @@
 #include "figures.h"
 #include "interrupt.h"
 #include "model_options.h"
+#include "numbers.h"
 #include "output.h"
 #include "progress.h"
 #include "text/tokenizer.h"
-#include "whole_number.h"
 
 namespace carat {
 namespace {

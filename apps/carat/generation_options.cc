@@ -1,20 +1,13 @@
 #include "generation_options.h"
 
 #include <CLI/CLI.hpp>
-#include <charconv>
 #include <string_view>
 
 #include "formats/quote.h"
-#include "whole_number.h"
+#include "numbers.h"
 
 namespace carat {
 namespace {
-
-template <typename T>
-bool parse_number(std::string_view text, T& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
 
 /// "106=-inf", "262=+1.5".
 Result<LogitBias> parse_bias(std::string_view text) {

@@ -10,9 +10,9 @@
 #include "model/filler_vocabulary.h"
 #include "model/preset.h"
 #include "model/random_model.h"
+#include "numbers.h"
 #include "output.h"
 #include "progress.h"
-#include "whole_number.h"
 
 namespace carat {
 namespace {

@@ -63,13 +63,6 @@ class AnswerWriter {
   Status written_ = success();
 };
 
-/// Adds a part of an answer to a message.
-void add_part(const AnswerEvent& event, ChatMessage& message) {
-  if (event.kind == AnswerEvent::Kind::kText) message.text += event.text;
-  if (event.kind == AnswerEvent::Kind::kThought) message.thought += event.text;
-  if (event.kind == AnswerEvent::Kind::kCall) message.calls.push_back(*event.call);
-}
-
 }  // namespace
 
 Result<Answer> answer_message(const ChatFlags& flags, const LoadedModel& loaded, const std::string& text,
@@ -80,19 +73,17 @@ Result<Answer> answer_message(const ChatFlags& flags, const LoadedModel& loaded,
   conversation.add({.role = ChatRole::kUser, .text = text});
 
   const std::atomic<bool>& interrupted = watch_interrupts();
-  Answer answer;
   AnswerWriter writer(writes_text);
   const auto take = [&](const AnswerEvent& event, const AnswerProgress& progress) {
-    add_part(event, answer.message);
     writer.show(event, progress);
     return writer.written().ok() && !interrupted;
   };
   const AnswerLimits limits = {.tokens = flags.generation.tokens.value_or(kAnswerTokens),
                                .batch = loaded.model->batch(),
                                .stop = flags.generation.stop};
-  CARAT_TRY(answer.generation, conversation.answer(limits, {.on_event = take,
-                                                            .on_read = [](int64_t, int64_t) {},
-                                                            .interrupted = [&] { return interrupted.load(); }}));
+  CARAT_TRY(Answer answer, conversation.answer(limits, {.on_event = take,
+                                                        .on_read = [](int64_t, int64_t) {},
+                                                        .interrupted = [&] { return interrupted.load(); }}));
   writer.end();
   CARAT_TRY_STATUS(writer.written());
   return answer;

@@ -5,20 +5,13 @@
 
 #include "base/result.h"
 #include "chat.h"
+#include "conversation.h"
 #include "loaded_model.h"
-#include "session/generate.h"
-#include "text/chat_message.h"
 
 namespace carat {
 
 /// Most tokens of an answer to a single prompt, when -n is not given.
 inline constexpr int64_t kAnswerTokens = 256;
-
-/// What a prompt was answered with.
-struct Answer {
-  Generation generation;
-  ChatMessage message;  ///< text, thought and calls; outside of a chat all is text
-};
 
 /// Answers `text`, a user's message. With `writes_text` the answer's text goes to standard output as it comes, and its
 /// thoughts to standard error if that is a terminal. Calls are told on standard error in any case.

@@ -12,6 +12,8 @@ Status write_output(std::string_view text) {
   return failed("standard output: cannot be written: " + std::string(std::strerror(errno)));
 }
 
+void write_note(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+
 Status write_output_json(const nlohmann::ordered_json& object) {
   // Names in a model file may be no valid UTF-8.
   return write_output(object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -9,6 +10,9 @@ namespace carat {
 
 /// Writes to standard output at once, not when a buffer is full.
 Status write_output(std::string_view text);
+
+/// One line on standard error, for the person who looks on.
+void write_note(const std::string& line);
 
 /// One JSON object on standard output, in one line.
 Status write_output_json(const nlohmann::ordered_json& object);

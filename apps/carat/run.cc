@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
 #include <iostream>
 #include <iterator>
@@ -19,6 +18,7 @@
 #include "loaded_model.h"
 #include "model_options.h"
 #include "npy_file.h"
+#include "numbers.h"
 #include "one_answer.h"
 #include "output.h"
 #include "session/generate.h"
@@ -71,9 +71,7 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text) {
   while (!text.empty()) {
     const std::string_view number = text.substr(0, text.find(','));
     text.remove_prefix(std::min(number.size() + 1, text.size()));
-    int32_t& id = ids.emplace_back();
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), id);
-    if (error == std::errc() && end == number.data() + number.size()) continue;
+    if (parse_number(number, ids.emplace_back())) continue;
     return wrong_usage("--token-ids: expected ids with commas between them, such as 2,10,11; found " +
                        in_quotes(number));
   }

@@ -13,15 +13,6 @@
 namespace carat {
 namespace {
 
-/// The code point of one well-formed character.
-char32_t code_point(std::string_view character) {
-  const auto first = static_cast<unsigned char>(character.front());
-  if (character.size() == 1) return first;
-  char32_t value = first & (0xFFu >> (character.size() + 1));
-  for (const char byte : character.substr(1)) value = value << 6 | (static_cast<unsigned char>(byte) & 0x3Fu);
-  return value;
-}
-
 bool is_control(char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0); }
 
 }  // namespace

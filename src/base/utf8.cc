@@ -70,6 +70,27 @@ std::string to_valid_utf8(std::string_view text) {
   return valid;
 }
 
+std::string take_whole_characters(std::string& waiting) {
+  std::string text;
+  std::string_view rest = waiting;
+  while (!rest.empty()) {
+    const Utf8Front front = utf8_front(rest);
+    if (front.kind == Utf8Front::Kind::kIncomplete) break;
+    text += front.kind == Utf8Front::Kind::kCharacter ? rest.substr(0, front.size) : kReplacementCharacter;
+    rest.remove_prefix(front.size);
+  }
+  waiting.erase(0, waiting.size() - rest.size());
+  return text;
+}
+
+char32_t code_point(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character.front());
+  if (character.size() == 1) return first;
+  char32_t value = first & (0xFFu >> (character.size() + 1));
+  for (const char byte : character.substr(1)) value = value << 6 | (static_cast<unsigned char>(byte) & 0x3Fu);
+  return value;
+}
+
 std::string_view trim_white_space(std::string_view text) {
   const auto at_front = [&](std::string_view space) { return text.starts_with(space); };
   const auto at_back = [&](std::string_view space) { return text.ends_with(space); };

@@ -32,6 +32,13 @@ bool is_valid_utf8(std::string_view text);
 /// back unchanged.
 std::string to_valid_utf8(std::string_view text);
 
+/// Takes the whole characters from the front of `waiting`, with U+FFFD for what is none. The start of a character that
+/// more bytes could complete stays.
+std::string take_whole_characters(std::string& waiting);
+
+/// The Unicode scalar value of one well-formed character.
+char32_t code_point(std::string_view character);
+
 /// `text` without the Unicode white space at both ends. `text` must be valid.
 std::string_view trim_white_space(std::string_view text);
 

@@ -22,9 +22,9 @@ bool is_there(const fs::path& path) {
 /// What a user who named this folder can do, which is no HuggingFace folder.
 std::string what_to_name(const fs::path& folder) {
   std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-    if (entry.path().extension() == ".gguf")
-      return "the folder holds GGUF files: name one, " + printable(entry.path().filename().string());
+  for (fs::directory_iterator entry(folder, ignored); entry != fs::directory_iterator(); entry.increment(ignored)) {
+    const fs::path file = entry->path().filename();
+    if (file.extension() == ".gguf") return "the folder holds GGUF files: name one, " + printable(file.string());
   }
   return "name a .gguf file or a HuggingFace folder";
 }

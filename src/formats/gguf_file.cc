@@ -125,11 +125,18 @@ Status check_is_there(const fs::path& path, const Split& expected) {
                  " of a split model, copy it into the folder of the others");
 }
 
-Result<std::vector<Part>> open_parts(const fs::path& path, Split expected) {
+/// All parts of the model of which `opened` is one.
+Result<std::vector<Part>> open_parts(const fs::path& path, Part opened) {
+  Split expected = opened.split;
+  const int64_t own = opened.split.index;
   CARAT_TRY(const std::vector<fs::path> paths, part_paths(path, expected));
   std::vector<Part> parts;
   for (expected.index = 0; expected.index < expected.parts; ++expected.index) {
     const fs::path& next = paths[parts.size()];
+    if (expected.index == own) {
+      parts.push_back(std::move(opened));
+      continue;
+    }
     CARAT_TRY_STATUS(check_is_there(next, expected));
     CARAT_TRY(Part part, open_part(next));
     CARAT_TRY_STATUS(check_part(part.split, expected, next.string()));
@@ -147,7 +154,7 @@ Result<GgufFile> GgufFile::open(const fs::path& path) {
   if (opened.split.parts == 1) {
     parts.push_back(std::move(opened));
   } else {
-    CARAT_TRY(parts, open_parts(path, opened.split));
+    CARAT_TRY(parts, open_parts(path, std::move(opened)));
   }
   GgufFile file;
   file.entries_ = std::move(parts.front().content.entries);

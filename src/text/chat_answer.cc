@@ -87,16 +87,7 @@ void AnswerStream::read_spelled(bool is_end) {
 // Whole characters go on; the start of one waits.
 void AnswerStream::read_bytes(std::string_view bytes) {
   bytes_ += bytes;
-  std::string text;
-  std::string_view rest = bytes_;
-  while (!rest.empty()) {
-    const Utf8Front front = utf8_front(rest);
-    if (front.kind == Utf8Front::Kind::kIncomplete) break;
-    text += front.kind == Utf8Front::Kind::kCharacter ? rest.substr(0, front.size) : kReplacementCharacter;
-    rest.remove_prefix(front.size);
-  }
-  bytes_.erase(0, bytes_.size() - rest.size());
-  read_text(text);
+  read_text(take_whole_characters(bytes_));
 }
 
 void AnswerStream::flush_bytes() { read_text(to_valid_utf8(std::exchange(bytes_, {}))); }

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/ascii.h"
 #include "text/chat_grammar.h"
 #include "text/chat_values.h"
 
@@ -15,14 +16,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kObject = "OBJECT";
 constexpr std::array<std::string_view, 5> kSchemaWords = {"description", "type", "properties", "required", "nullable"};
-
-std::string upper(std::string_view text) {
-  std::string result(text);
-  for (char& character : result) {
-    if (character >= 'a' && character <= 'z') character = static_cast<char>(character - 'a' + 'A');
-  }
-  return result;
-}
 
 // The member of that name that counts for a template: none of another kind, and no empty one.
 const Json* member(const Json& schema, const char* name, bool (*is_kind)(const Json&)) {
@@ -39,12 +32,12 @@ bool is_true(const Json& json) { return json.is_boolean() && json.get<bool>(); }
 std::string type_text(const Json& schema) {
   const auto type = schema.find("type");
   if (type == schema.end()) return {};
-  if (type->is_string()) return upper(type->get_ref<const std::string&>());
-  if (!type->is_array()) return upper(type->is_null() ? kPythonNull : type->dump());
+  if (type->is_string()) return to_upper(type->get_ref<const std::string&>());
+  if (!type->is_array()) return to_upper(type->is_null() ? kPythonNull : type->dump());
   std::string text;
   for (const Json& item : *type) {
     text += text.empty() ? "" : ", ";
-    text += item.is_string() ? "'" + upper(item.get_ref<const std::string&>()) + "'" : upper(item.dump());
+    text += item.is_string() ? "'" + to_upper(item.get_ref<const std::string&>()) + "'" : to_upper(item.dump());
   }
   return "[" + text + "]";
 }
@@ -173,9 +166,9 @@ class DeclarationWriter {
   }
 
   static Json upper_types(const Json& type) {
-    if (type.is_string()) return upper(type.get_ref<const std::string&>());
+    if (type.is_string()) return to_upper(type.get_ref<const std::string&>());
     Json types = Json::array();
-    for (const Json& item : type) types.push_back(upper(item.is_string() ? item.get<std::string>() : item.dump()));
+    for (const Json& item : type) types.push_back(to_upper(item.is_string() ? item.get<std::string>() : item.dump()));
     return types;
   }
 

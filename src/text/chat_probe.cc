@@ -147,14 +147,24 @@ struct Rendered {
   std::array<Result<std::string>, 2> texts;  // [results_inside]
 };
 
+Rendered render_probe(const JinjaTemplate& chat_template, Probe probe) {
+  const auto render = [&](bool inside) {
+    return chat_template.render(chat_variables(probe.messages, probe.options, probe.wants_answer, inside));
+  };
+  const bool has_results =
+      std::ranges::any_of(probe.messages, [](const ChatMessage& message) { return message.role == ChatRole::kTool; });
+  Result<std::string> outside = render(false);
+  Result<std::string> inside = has_results ? render(true) : outside;
+  return {std::move(probe), {std::move(outside), std::move(inside)}};
+}
+
+// Up to the first turns that cannot be rendered: nothing counts without them, and each rendering may take all the work
+// that a template is allowed.
 std::vector<Rendered> render_probes(const JinjaTemplate& chat_template) {
   std::vector<Rendered> rendered;
   for (Probe& probe : probes()) {
-    const auto render = [&](bool inside) {
-      return chat_template.render(chat_variables(probe.messages, probe.options, probe.wants_answer, inside));
-    };
-    std::array<Result<std::string>, 2> texts = {render(false), render(true)};
-    rendered.push_back({std::move(probe), std::move(texts)});
+    const Rendered& last = rendered.emplace_back(render_probe(chat_template, std::move(probe)));
+    if (last.probe.part == Part::kTurns && !last.texts[0].ok()) break;
   }
   return rendered;
 }

@@ -1,27 +1,23 @@
 #include "text/chat_values.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 
+#include "base/ascii.h"
 #include "text/chat_grammar.h"
 #include "text/chat_value_reader.h"
+#include "text/python_float.h"
 
 namespace carat {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
-char lower(char character) {
-  return character >= 'A' && character <= 'Z' ? static_cast<char>(character - 'A' + 'a') : character;
-}
-
 bool before_without_case(std::string_view left, std::string_view right) {
   return std::ranges::lexicographical_compare(
-      left, right, {}, [](char c) { return static_cast<uint8_t>(lower(c)); },
-      [](char c) { return static_cast<uint8_t>(lower(c)); });
+      left, right, {}, [](char c) { return static_cast<uint8_t>(to_lower(c)); },
+      [](char c) { return static_cast<uint8_t>(to_lower(c)); });
 }
 
 Status check_depth(const Json& value, const std::string& what, int depth) {
@@ -35,19 +31,6 @@ Status check_depth(const Json& value, const std::string& what, int depth) {
   if (!value.is_structured()) return success();
   for (const Json& member : value) CARAT_TRY_STATUS(check_depth(member, what, depth + 1));
   return success();
-}
-
-// As Python's repr: with an exponent below 1e-4 and from 1e16 on, and never looking like an integer.
-std::string float_text(double number) {
-  std::array<char, 32> digits;
-  const auto write = [&](std::chars_format format) {
-    const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), number, format);
-    return std::string(digits.data(), end);
-  };
-  const double size = std::abs(number);
-  if (size != 0 && (size < 1e-4 || size >= 1e16)) return write(std::chars_format::scientific);
-  const std::string text = write(std::chars_format::fixed);
-  return text.find('.') == std::string::npos ? text + ".0" : text;
 }
 
 void write_string(std::string_view text, ChatText& out) { out << ChatPiece::kQuote << text << ChatPiece::kQuote; }
@@ -102,7 +85,7 @@ void write_value(const Json& value, const ValueStyle& style, ChatText& out) {
   } else if (value.is_number_integer()) {
     out << std::to_string(value.get<int64_t>());
   } else if (value.is_number_float()) {
-    out << float_text(value.get<double>());
+    out << python_float_text(value.get<double>());
   } else {
     out << (style.writes_null ? kNull : kPythonNull);
   }

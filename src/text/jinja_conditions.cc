@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/ascii.h"
 #include "text/jinja_filters.h"
 #include "text/jinja_format.h"
 #include "text/jinja_methods.h"

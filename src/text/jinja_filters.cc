@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/ascii.h"
 #include "text/jinja_format.h"
 #include "text/jinja_methods.h"
 #include "text/jinja_operators.h"
@@ -47,7 +48,7 @@ Result<Value> title(const Value& input, const Arguments& arguments, Budget& budg
   std::string changed = to_lower(text);
   bool begins = true;
   for (char& letter : changed) {
-    if (begins) letter = to_upper({&letter, 1})[0];
+    if (begins) letter = to_upper(letter);
     begins =
         is_space(static_cast<unsigned char>(letter)) || std::string_view("-({[<").find(letter) != std::string::npos;
   }

@@ -1,9 +1,8 @@
 #include "text/jinja_format.h"
 
-#include <charconv>
-#include <cmath>
-
+#include "text/jinja_budgeted_text.h"
 #include "text/jinja_text.h"
+#include "text/python_float.h"
 
 namespace carat::jinja {
 namespace {
@@ -48,7 +47,7 @@ class Printer {
     const Level level(budget_);
     if (level.too_deep()) return too_deep();
     if (!budget_.spend(1)) return out_of_budget();
-    if (const std::string* text = value.text()) return append(quoted(*text));
+    if (const std::string* text = value.text()) return text_.append(quoted(*text));
     if (const Sequence* sequence = value.sequence()) return print_sequence(*sequence);
     if (const Dict* dict = value.dict())
       return print_entries(dict->entries, [&](const Value& key) { return print(key); });
@@ -56,30 +55,21 @@ class Printer {
     return append_scalar(value);
   }
 
-  Result<std::string> take() {
-    if (text_.overflowed()) return refused("the text of a value is too long");
-    return text_.take();
-  }
+  Result<std::string> take() { return text_.take("the text of a value is too long"); }
 
  private:
-  Status append(std::string_view part) {
-    text_.append(part);
-    if (!budget_.spend(part.size() / 16)) return out_of_budget();
-    return success();
-  }
-
   Status append_scalar(const Value& value) {
-    if (value.undefined()) return append("Undefined");
-    if (value.none()) return append("None");
-    if (const bool* held = value.as<bool>()) return append(*held ? "True" : "False");
-    if (const int64_t* held = value.as<int64_t>()) return append(std::to_string(*held));
-    if (const double* held = value.as<double>()) return append(float_text(*held));
+    if (value.undefined()) return text_.append("Undefined");
+    if (value.none()) return text_.append("None");
+    if (const bool* held = value.as<bool>()) return text_.append(*held ? "True" : "False");
+    if (const int64_t* held = value.as<int64_t>()) return text_.append(std::to_string(*held));
+    if (const double* held = value.as<double>()) return text_.append(python_float_text(*held));
     return refused("a value of type '" + std::string(type_name(value)) + "' has no text");
   }
 
   Status print_items(const std::vector<Value>& items) {
     for (size_t i = 0; i < items.size(); ++i) {
-      if (i > 0) CARAT_TRY_STATUS(append(", "));
+      if (i > 0) CARAT_TRY_STATUS(text_.append(", "));
       CARAT_TRY_STATUS(print(items[i]));
     }
     return success();
@@ -93,35 +83,35 @@ class Printer {
       return refused("a " + std::string(type_name({std::make_shared<Sequence>(sequence)})) +
                      " cannot be printed; use the filter list");
     }
-    if (view) CARAT_TRY_STATUS(append(std::string(type_name({std::make_shared<Sequence>(sequence)})) + "("));
-    CARAT_TRY_STATUS(append(tuple ? "(" : "["));
+    if (view) CARAT_TRY_STATUS(text_.append(std::string(type_name({std::make_shared<Sequence>(sequence)})) + "("));
+    CARAT_TRY_STATUS(text_.append(tuple ? "(" : "["));
     CARAT_TRY_STATUS(print_items(sequence.items));
-    CARAT_TRY_STATUS(append(tuple ? (sequence.items.size() == 1 ? ",)" : ")") : "]"));
-    return view ? append(")") : success();
+    CARAT_TRY_STATUS(text_.append(tuple ? (sequence.items.size() == 1 ? ",)" : ")") : "]"));
+    return view ? text_.append(")") : success();
   }
 
   template <typename Entries, typename PrintKey>
   Status print_entries(const Entries& entries, const PrintKey& print_key) {
     std::string_view separator = "{";
     for (const auto& [key, value] : entries) {
-      CARAT_TRY_STATUS(append(separator));
+      CARAT_TRY_STATUS(text_.append(separator));
       CARAT_TRY_STATUS(print_key(key));
-      CARAT_TRY_STATUS(append(": "));
+      CARAT_TRY_STATUS(text_.append(": "));
       CARAT_TRY_STATUS(print(value));
       separator = ", ";
     }
-    return append(entries.empty() ? "{}" : "}");
+    return text_.append(entries.empty() ? "{}" : "}");
   }
 
   Status print_namespace(const Namespace& space) {
-    CARAT_TRY_STATUS(append("<Namespace "));
-    const auto print_name = [&](const std::string& name) { return append(quoted(name)); };
+    CARAT_TRY_STATUS(text_.append("<Namespace "));
+    const auto print_name = [&](const std::string& name) { return text_.append(quoted(name)); };
     CARAT_TRY_STATUS(print_entries(space.attributes, print_name));
-    return append(">");
+    return text_.append(">");
   }
 
   Budget& budget_;
-  BoundedText text_;
+  BudgetedText text_{budget_};
 };
 
 }  // namespace
@@ -149,23 +139,6 @@ std::string quoted(std::string_view text) {
     }
   }
   return result + quote;
-}
-
-// The shortest digits that give the number back; an exponent below -4 and from 16 on.
-std::string float_text(double number) {
-  if (std::isnan(number)) return "nan";
-  if (std::isinf(number)) return number < 0 ? "-inf" : "inf";
-  char buffer[32];
-  const auto written = std::to_chars(buffer, buffer + sizeof(buffer), number, std::chars_format::scientific);
-  const std::string scientific(buffer, written.ptr);
-  const size_t mark = scientific.find('e');
-  int exponent = 0;
-  const char* digits = scientific.c_str() + mark + (scientific[mark + 1] == '+' ? 2 : 1);
-  std::from_chars(digits, scientific.c_str() + scientific.size(), exponent);
-  if (exponent < -4 || exponent >= 16) return scientific;
-  const auto fixed = std::to_chars(buffer, buffer + sizeof(buffer), number, std::chars_format::fixed);
-  const std::string text(buffer, fixed.ptr);
-  return text.find('.') == std::string::npos ? text + ".0" : text;
 }
 
 }  // namespace carat::jinja

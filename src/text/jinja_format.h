@@ -12,9 +12,8 @@ namespace carat::jinja {
 /// `str(value)`: what `{{ value }}` prints. An error for what Python prints with an address.
 Result<std::string> to_text(const Value& value, Budget& budget);
 
-/// `repr` of a string and of a float.
+/// `repr` of a string.
 std::string quoted(std::string_view text);
-std::string float_text(double number);
 
 struct JsonLayout {
   bool ascii_only = false;

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "text/jinja_budgeted_text.h"
 #include "text/jinja_format.h"
 #include "text/jinja_text.h"
+#include "text/python_float.h"
 
 namespace carat::jinja {
 namespace {
@@ -41,7 +43,7 @@ std::string json_string(std::string_view text, bool ascii_only) {
 std::string json_float(double number) {
   if (std::isnan(number)) return "NaN";
   if (std::isinf(number)) return number < 0 ? "-Infinity" : "Infinity";
-  return float_text(number);
+  return python_float_text(number);
 }
 
 Error no_json(const Value& value) {
@@ -65,47 +67,38 @@ class JsonWriter {
     const Level level(budget_);
     if (level.too_deep()) return too_deep();
     if (!budget_.spend(1)) return out_of_budget();
-    if (const std::string* text = value.text()) return append(json_string(*text, layout_.ascii_only));
+    if (const std::string* text = value.text()) return text_.append(json_string(*text, layout_.ascii_only));
     if (const Dict* dict = value.dict()) return write_dict(*dict);
     if (const Sequence* sequence = value.sequence()) return write_sequence(value, *sequence);
     CARAT_TRY(const std::string scalar, json_scalar(value));
-    return append(scalar);
+    return text_.append(scalar);
   }
 
-  Result<std::string> take() {
-    if (text_.overflowed()) return refused("tojson: the text is too long");
-    return text_.take();
-  }
+  Result<std::string> take() { return text_.take("tojson: the text is too long"); }
 
  private:
-  Status append(std::string_view part) {
-    text_.append(part);
-    if (!budget_.spend(part.size() / 16)) return out_of_budget();
-    return success();
-  }
-
   Status new_line() {
     if (!layout_.indent) return success();
-    CARAT_TRY_STATUS(append("\n"));
-    for (int i = 0; i < indentation_; ++i) CARAT_TRY_STATUS(append(*layout_.indent));
+    CARAT_TRY_STATUS(text_.append("\n"));
+    for (int i = 0; i < indentation_; ++i) CARAT_TRY_STATUS(text_.append(*layout_.indent));
     return success();
   }
 
   template <typename Items, typename WriteItem>
   Status write_all(const Items& items, std::string_view brackets, const WriteItem& write_item) {
-    if (items.empty()) return append(brackets);
-    CARAT_TRY_STATUS(append(brackets.substr(0, 1)));
+    if (items.empty()) return text_.append(brackets);
+    CARAT_TRY_STATUS(text_.append(brackets.substr(0, 1)));
     ++indentation_;
     bool first = true;
     for (const auto& item : items) {
-      if (!first) CARAT_TRY_STATUS(append(layout_.item_separator));
+      if (!first) CARAT_TRY_STATUS(text_.append(layout_.item_separator));
       first = false;
       CARAT_TRY_STATUS(new_line());
       CARAT_TRY_STATUS(write_item(item));
     }
     --indentation_;
     CARAT_TRY_STATUS(new_line());
-    return append(brackets.substr(1));
+    return text_.append(brackets.substr(1));
   }
 
   Status write_sequence(const Value& value, const Sequence& sequence) {
@@ -121,15 +114,15 @@ class JsonWriter {
     }
     if (layout_.sort_keys) std::ranges::stable_sort(entries, {}, &std::pair<std::string, const Value*>::first);
     return write_all(entries, "{}", [&](const auto& entry) -> Status {
-      CARAT_TRY_STATUS(append(json_string(entry.first, layout_.ascii_only)));
-      CARAT_TRY_STATUS(append(layout_.key_separator));
+      CARAT_TRY_STATUS(text_.append(json_string(entry.first, layout_.ascii_only)));
+      CARAT_TRY_STATUS(text_.append(layout_.key_separator));
       return write(*entry.second);
     });
   }
 
   const JsonLayout& layout_;
   Budget& budget_;
-  BoundedText text_;
+  BudgetedText text_{budget_};
   int indentation_ = 0;
 };
 

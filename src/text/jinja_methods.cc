@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 
+#include "base/ascii.h"
 #include "text/jinja_format.h"
 #include "text/jinja_operators.h"
 #include "text/jinja_text.h"
@@ -98,7 +99,7 @@ std::string titled(std::string_view text) {
   bool in_word = false;
   for (char& letter : changed) {
     const bool is_letter = letter >= 'a' && letter <= 'z';
-    if (is_letter && !in_word) letter = static_cast<char>(letter - 'a' + 'A');
+    if (is_letter && !in_word) letter = to_upper(letter);
     in_word = is_letter;
   }
   return changed;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "text/jinja_filters.h"
 #include "text/jinja_format.h"
 #include "text/jinja_methods.h"

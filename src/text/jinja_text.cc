@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+#include "base/utf8.h"
+
 namespace carat::jinja {
 namespace {
 
@@ -16,7 +19,7 @@ std::string_view last_character(std::string_view text) {
   return text.substr(start);
 }
 
-char32_t decoded(std::string_view character) { return take_character(character); }
+char32_t decoded(std::string_view text) { return code_point(text.substr(0, character_size(text[0]))); }
 
 template <typename Strips>
 std::string_view strip_while(std::string_view text, Ends ends, const Strips& strips) {
@@ -38,18 +41,12 @@ bool ends_line(char32_t character) {
          character == 0x2028 || character == 0x2029;
 }
 
-char upper(char letter) { return letter >= 'a' && letter <= 'z' ? static_cast<char>(letter - 'a' + 'A') : letter; }
-char lower(char letter) { return letter >= 'A' && letter <= 'Z' ? static_cast<char>(letter - 'A' + 'a') : letter; }
-
 }  // namespace
 
 char32_t take_character(std::string_view& text) {
-  const size_t size = character_size(text[0]);
-  static constexpr unsigned char kFirstBits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-  char32_t character = static_cast<unsigned char>(text[0]) & kFirstBits[size];
-  for (size_t i = 1; i < size; ++i) character = character << 6 | (static_cast<unsigned char>(text[i]) & 0x3F);
-  text.remove_prefix(size);
-  return character;
+  const std::string_view character = text.substr(0, character_size(text[0]));
+  text.remove_prefix(character.size());
+  return code_point(character);
 }
 
 std::string encode_character(char32_t character) {
@@ -87,21 +84,9 @@ bool is_ascii(std::string_view text) {
   return std::ranges::all_of(text, [](char byte) { return static_cast<unsigned char>(byte) < 0x80; });
 }
 
-std::string to_upper(std::string_view text) {
-  std::string changed(text);
-  std::ranges::transform(changed, changed.begin(), upper);
-  return changed;
-}
-
-std::string to_lower(std::string_view text) {
-  std::string changed(text);
-  std::ranges::transform(changed, changed.begin(), lower);
-  return changed;
-}
-
 std::string capitalized(std::string_view text) {
   std::string changed = to_lower(text);
-  if (!changed.empty()) changed[0] = upper(changed[0]);
+  if (!changed.empty()) changed[0] = to_upper(changed[0]);
   return changed;
 }
 

@@ -43,10 +43,7 @@ bool is_space(char32_t character);
 size_t leading_space(std::string_view text);
 
 bool is_ascii(std::string_view text);
-/// The case of ASCII letters; other characters stay as they are.
-std::string to_upper(std::string_view text);
-std::string to_lower(std::string_view text);
-/// The first letter upper, the others lower.
+/// The first letter upper, the others lower, of ASCII letters.
 std::string capitalized(std::string_view text);
 
 enum class Ends { kLeft, kRight, kBoth };

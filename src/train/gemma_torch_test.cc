@@ -45,7 +45,9 @@ TEST(GemmaTorch, RowsOfABatchDoNotSeeEachOther) {
   const at::Tensor ids = at::randint(0, module->config().vocabulary, {3, 21}, at::kLong);
   const at::Tensor together = module->logits(module->forward(ids));
   const at::Tensor alone = module->logits(module->forward(ids.narrow(0, 1, 1)));
-  EXPECT_LT((together[1] - alone[0]).abs().max().item<float>(), 1e-5f);
+  // A matrix product may add in another order when it has more rows; a row that saw another would be off by about one.
+  EXPECT_LT((together[1] - alone[0]).abs().max().item<float>(), 1e-3f);
+  EXPECT_GT((together[1] - together[0]).abs().max().item<float>(), 1e-1f);
 }
 
 void expect_gradients(const TinyModel& tiny) {

@@ -1,9 +1,18 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdint>
+#include <string_view>
 
 namespace carat {
+
+/// Whether all of `text` is a number of this type, which is then in `number`.
+template <typename T>
+bool parse_number(std::string_view text, T& number) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
 
 // By itself CLI11 takes -1 for the largest value of an unsigned option, and too many digits for the largest value.
 

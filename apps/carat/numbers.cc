@@ -1,6 +1,5 @@
-#include "whole_number.h"
+#include "numbers.h"
 
-#include <charconv>
 #include <limits>
 #include <string>
 
@@ -12,9 +11,7 @@ namespace {
 CLI::Validator whole_number(uint64_t least, uint64_t most) {
   const auto check = [least, most](const std::string& text) {
     uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool whole = error == std::errc() && end == text.data() + text.size();
-    if (whole && number >= least && number <= most) return std::string();
+    if (parse_number(text, number) && number >= least && number <= most) return std::string();
     return "expected a whole number from " + std::to_string(least) + " to " + std::to_string(most) + ", found " +
            in_quotes(text);
   };
