@@ -101,7 +101,7 @@ std::vector<std::byte> draw_blocks(Random& random, const TensorSpec& spec) {
 
 DType draw_type(Random& random, const TensorSpec& spec) {
   while (true) {
-    const auto dtype = static_cast<DType>(random.below(kDTypes));
+    const auto dtype = static_cast<DType>(random.below(kGgufDTypes));
     if (spec.shape.back() % block_elements(dtype) == 0) {
       return storable(Container::kGguf, dtype, spec.name, spec.shape);
     }
@@ -166,7 +166,7 @@ std::vector<float> logits_in_random_pieces(RandomModelFile& file, const Kernels&
   while (!ids.empty()) {
     const int64_t most = std::min(static_cast<int64_t>(ids.size()), model.logit_rows());
     const auto count = static_cast<size_t>(up_to(random, most));
-    const std::span<const float> logits = model.all_logits(ids.first(count), cache);
+    const std::span<const float> logits = model.all_logits(ids.first(count), cache).value();
     all.insert(all.end(), logits.begin(), logits.end());
     ids = ids.subspan(count);
   }

@@ -29,7 +29,7 @@ class SideBySide {
   Status feed(std::span<const int32_t> ids) {
     for (size_t m = 0; m < models_.size(); ++m) {
       CARAT_TRY_STATUS(caches_[m].reserve(caches_[m].size() + static_cast<int64_t>(ids.size())));
-      logits_[m] = models_[m]->all_logits(ids, caches_[m]);
+      CARAT_TRY(logits_[m], models_[m]->all_logits(ids, caches_[m]));
       CARAT_TRY_STATUS(models_[m]->check_finite(logits_[m]));
     }
     return success();

@@ -45,7 +45,7 @@ TEST_F(WindowsTest, BeginWithBosAndSeeOnlyTheirOwnIds) {
     seen.insert(seen.end(), ids.begin() + static_cast<int64_t>(begin), ids.begin() + static_cast<int64_t>(i));
     KvCache cache(model_.config(), 11);
     ASSERT_TRUE(cache.reserve(static_cast<int64_t>(seen.size())).ok());
-    const std::span<const float> expected = model_.last_logits(seen, cache);
+    const std::span<const float> expected = model_.last_logits(seen, cache).value();
     EXPECT_EQ(found[i], std::vector<float>(expected.begin(), expected.end())) << "id " << i;
   }
 }

@@ -60,7 +60,7 @@ TEST(CheckValues, RefusesHalfPrecisionInfinities) {
 
 /// Wherever an infinity in a block makes a decoded value infinite, and nowhere else, the check sees it.
 TEST(CheckValues, LooksAtEveryScaleOfEveryBlockType) {
-  for (int type = static_cast<int>(DType::kQ4_0); type < kDTypes; ++type) {
+  for (int type = static_cast<int>(DType::kQ4_0); type < kGgufDTypes; ++type) {
     const auto dtype = static_cast<DType>(type);
     const auto bytes = static_cast<size_t>(block_bytes(dtype));
     std::vector<float> values(2 * static_cast<size_t>(block_elements(dtype)));

@@ -16,7 +16,7 @@ constexpr std::string_view kNames[] = {
 };
 
 /// By DType.
-constexpr uint32_t kNumbers[kDTypes] = {0, 1, 30, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 35, 42};
+constexpr uint32_t kNumbers[kGgufDTypes] = {0, 1, 30, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 35, 42};
 
 }  // namespace
 

@@ -6,7 +6,7 @@ namespace carat {
 namespace {
 
 TEST(GgmlTypes, EveryTypeHasANumberOfItsOwn) {
-  for (int i = 0; i < kDTypes; ++i) {
+  for (int i = 0; i < kGgufDTypes; ++i) {
     const auto dtype = static_cast<DType>(i);
     EXPECT_EQ(dtype_of_ggml_type(ggml_type_of(dtype)), dtype) << dtype_name(dtype);
     EXPECT_EQ(ggml_type_name(ggml_type_of(dtype)), dtype_name(dtype));

@@ -48,8 +48,8 @@ T load(Bytes bytes, uint64_t index) {
 
 std::string supported_types() {
   std::string names;
-  for (int type = 0; type < kDTypes; ++type) {
-    if (type > 0) names += type + 1 < kDTypes ? ", " : " or ";
+  for (int type = 0; type < kGgufDTypes; ++type) {
+    if (type > 0) names += type + 1 < kGgufDTypes ? ", " : " or ";
     names += dtype_name(static_cast<DType>(type));
   }
   return names;

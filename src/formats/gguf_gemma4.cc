@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 /// The number that llama.cpp has for a file whose matrices are mostly of one type (llama.cpp: include/llama.h, enum
 /// llama_ftype; of the variants of a type the plainest).
 uint32_t file_type_of(DType dtype) {
-  constexpr uint32_t kNumbers[kDTypes] = {0, 1, 32, 2, 3, 8, 9, 7, 10, 12, 15, 17, 18, 37, 41};
+  constexpr uint32_t kNumbers[kGgufDTypes] = {0, 1, 32, 2, 3, 8, 9, 7, 10, 12, 15, 17, 18, 37, 41};
   return kNumbers[static_cast<size_t>(dtype)];
 }
 

@@ -178,10 +178,13 @@ void softcap(float* x, int64_t n, float cap) {
   }
 }
 
-constexpr Kernels kTable = {
+const Kernels kTable = {
     .name = "avx2",
     .rows_dot = kAvx2RowsDot,
     .decode_row = kAvx2DecodeRow,
+    .codes_dot = kReferenceKernels.codes_dot,
+    .static_codes = kReferenceKernels.static_codes,
+    .snap_static = kReferenceKernels.snap_static,
     .add_weighted_rows = add_weighted_rows,
     .exp_sum = exp_sum,
     .maximum = maximum,

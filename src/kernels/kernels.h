@@ -17,6 +17,18 @@ namespace carat {
 using RowsDot = void (*)(const std::byte* row, const float* x, int64_t x_stride, int64_t n_x, int64_t columns,
                          float* out, int64_t out_stride);
 
+/// Dot products of the integer codes of one weight row with `n_x` rows of 8-bit codes:
+///
+///     out[i * out_stride] = float(sum over c of code[c] * x[i * x_stride + c]) * factor
+///
+/// The sum is exact in 32 bits: columns are at most kMostCodeColumns / 2^(bits - 1). Its conversion to float32 and the
+/// product round half to even. All tables give the same bits.
+using CodesDot = void (*)(const std::byte* row, const int8_t* x, int64_t x_stride, int64_t n_x, int64_t columns,
+                          float factor, float* out, int64_t out_stride);
+
+/// 2^31 / 128: a sum of so many products of two bytes, one of them 1, fits in 32 bits.
+inline constexpr int64_t kMostCodeColumns = (int64_t{1} << 24) - 1;
+
 /// The values of one stored weight row, bit for bit those of `decode` (src/lattice/lattice.h): out[c] = row[c],
 /// 0 <= c < columns.
 using DecodeRow = void (*)(const std::byte* row, int64_t columns, float* out);
@@ -27,9 +39,20 @@ using DecodeRow = void (*)(const std::byte* row, int64_t columns, float* out);
 struct Kernels {
   const char* name;
 
-  /// By DType. `columns` is a multiple of the type's `block_elements`.
+  /// By DType. `columns` is a multiple of the type's `block_elements`. Of integer codes these are the codes alone: the
+  /// caller applies their scales.
   const RowsDot* rows_dot;
   const DecodeRow* decode_row;
+
+  /// By DType; null for types that are no codes.
+  const CodesDot* codes_dot;
+
+  /// out[i] = static_code(x[i], scale) (src/lattice/static_range.h), bit for bit. Returns whether no x[i] is NaN; the
+  /// codes of NaNs are any.
+  bool (*static_codes)(const float* x, int64_t n, float scale, int8_t* out);
+
+  /// x[i] = snap_static(x[i], scale), bit for bit.
+  void (*snap_static)(float* x, int64_t n, float scale);
 
   /// out[c] += sum over j of weights[j] * rows[j * row_stride + c], 0 <= j < n, added one j after the other:
   /// splitting the range of j over several calls changes no bit.

@@ -99,7 +99,7 @@ void softcap(benchmark::State& state, const Kernels* table) {
 
 void register_table(const Kernels* table) {
   const std::string name = table->name;
-  for (int i = 0; i < kDTypes; ++i) {
+  for (int i = 0; i < kGgufDTypes; ++i) {
     const auto dtype = static_cast<DType>(i);
     const std::string type(dtype_name(dtype));
     benchmark::RegisterBenchmark((name + "/rows_dot/" + type).c_str(), rows_dot, table, dtype)->Arg(1)->Arg(8)->Arg(32);

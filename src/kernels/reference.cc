@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "kernels/kernels.h"
+#include "lattice/codes.h"
 #include "lattice/lattice.h"
+#include "lattice/static_range.h"
 #include "tensor/super_block.h"
 
 namespace carat {
@@ -42,6 +44,36 @@ template <DType kDType>
 void decode_row(const std::byte* row, int64_t columns, float* out) {
   const auto values = static_cast<size_t>(columns);
   decode(kDType, Bytes(row, *row_bytes(kDType, values)), std::span<float>(out, values));
+}
+
+template <DType kDType>
+void codes_dot(const std::byte* row, const int8_t* x, int64_t x_stride, int64_t n_x, int64_t columns, float factor,
+               float* out, int64_t out_stride) {
+  for (int64_t i = 0; i < n_x; ++i) {
+    int32_t sum = 0;
+    for (int64_t begin = 0; begin < columns; begin += kPiece) {
+      const int64_t n = columns - begin < kPiece ? columns - begin : kPiece;
+      int8_t codes[kPiece];
+      const Bytes bytes(row + begin * block_bytes(kDType) / block_elements(kDType),
+                        static_cast<size_t>(n / block_elements(kDType) * block_bytes(kDType)));
+      unpack_codes(kDType, bytes, std::span<int8_t>(codes, static_cast<size_t>(n)));
+      for (int64_t c = 0; c < n; ++c) sum += codes[c] * x[i * x_stride + begin + c];
+    }
+    out[i * out_stride] = static_cast<float>(sum) * factor;
+  }
+}
+
+bool static_codes(const float* x, int64_t n, float scale, int8_t* out) {
+  bool all_numbers = true;
+  for (int64_t i = 0; i < n; ++i) {
+    all_numbers &= !std::isnan(x[i]);
+    out[i] = std::isnan(x[i]) ? int8_t{0} : static_code(x[i], scale);
+  }
+  return all_numbers;
+}
+
+void snap_static_row(float* x, int64_t n, float scale) {
+  for (int64_t i = 0; i < n; ++i) x[i] = snap_static(x[i], scale);
 }
 
 void add_weighted_rows(const float* weights, const float* rows, int64_t row_stride, int64_t n, int64_t columns,
@@ -88,11 +120,17 @@ constexpr std::array<RowsDot, kDTypes> rows_dot_of(std::integer_sequence<int, kT
 }
 
 template <int... kTypes>
+constexpr std::array<CodesDot, kDTypes> codes_dot_of(std::integer_sequence<int, kTypes...>) {
+  return {(is_code_type(static_cast<DType>(kTypes)) ? codes_dot<static_cast<DType>(kTypes)> : nullptr)...};
+}
+
+template <int... kTypes>
 constexpr std::array<DecodeRow, kDTypes> decode_row_of(std::integer_sequence<int, kTypes...>) {
   return {decode_row<static_cast<DType>(kTypes)>...};
 }
 
 constexpr auto kRowsDot = rows_dot_of(std::make_integer_sequence<int, kDTypes>());
+constexpr auto kCodesDot = codes_dot_of(std::make_integer_sequence<int, kDTypes>());
 constexpr auto kDecodeRow = decode_row_of(std::make_integer_sequence<int, kDTypes>());
 
 }  // namespace
@@ -101,6 +139,9 @@ const Kernels kReferenceKernels = {
     .name = "reference",
     .rows_dot = kRowsDot.data(),
     .decode_row = kDecodeRow.data(),
+    .codes_dot = kCodesDot.data(),
+    .static_codes = static_codes,
+    .snap_static = snap_static_row,
     .add_weighted_rows = add_weighted_rows,
     .exp_sum = exp_sum,
     .maximum = maximum,

@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/check.h"
+#include "lattice/codes.h"
 #include "lattice/q4_0.h"
 #include "lattice/q8_0.h"
 #include "lattice/small_blocks.h"
@@ -50,6 +51,16 @@ void decode_blocks(const std::byte* bytes, std::span<float> values,
     Block block;
     std::memcpy(&block, bytes + i / kElements * sizeof(Block), sizeof(Block));
     decode_block(block, std::span<float, kElements>(values.data() + i, kElements));
+  }
+}
+
+void decode_codes(DType dtype, Bytes bytes, std::span<float> values) {
+  constexpr size_t kAtOnce = 256;
+  int8_t codes[kAtOnce];
+  for (size_t first = 0; first < values.size(); first += kAtOnce) {
+    const size_t count = std::min(kAtOnce, values.size() - first);
+    unpack_codes(dtype, bytes.subspan(*row_bytes(dtype, first), *row_bytes(dtype, count)), {codes, count});
+    std::copy_n(codes, count, values.begin() + static_cast<std::ptrdiff_t>(first));
   }
 }
 
@@ -126,6 +137,12 @@ void decode(DType dtype, Bytes bytes, std::span<float> values) {
       return decode_blocks(bytes.data(), values, decode_tq2_0);
     case DType::kQ2_0:
       return decode_blocks(bytes.data(), values, decode_q2_0);
+    case DType::kI8:
+    case DType::kI4:
+    case DType::kI2:
+    case DType::kS4:
+    case DType::kS2:
+      return decode_codes(dtype, bytes, values);
   }
 }
 
@@ -141,11 +158,22 @@ void snap(DType dtype, std::span<const float> values, std::span<float> out) {
   }
 }
 
-void decode_row(const TensorView& view, int64_t row, std::span<float> out) { decode(view.dtype, view.row(row), out); }
+void decode_row(const TensorView& view, int64_t row, std::span<float> out) {
+  decode(view.dtype, view.row(row), out);
+  if (!is_code_type(view.dtype)) return;
+  const auto length = out.size() / static_cast<size_t>(view.scales.groups);
+  for (int64_t group = 0; group < view.scales.groups; ++group) {
+    const float scale = view.scales.at(row, group);
+    for (float& value : out.subspan(static_cast<size_t>(group) * length, length)) value *= scale;
+  }
+}
 
 std::vector<float> decode_tensor(const TensorView& view) {
-  std::vector<float> values(static_cast<size_t>(view.rows() * view.columns()));
-  decode(view.dtype, view.data, values);
+  const auto columns = static_cast<size_t>(view.columns());
+  std::vector<float> values(static_cast<size_t>(view.rows()) * columns);
+  for (int64_t row = 0; row < view.rows(); ++row) {
+    decode_row(view, row, std::span(values).subspan(static_cast<size_t>(row) * columns, columns));
+  }
   return values;
 }
 

@@ -27,13 +27,14 @@ std::string encodable_names();
 /// identity, Q4_0 is `encode_q4_0` and Q8_0 `encode_q8_0` on each 32 values.
 void encode(DType dtype, std::span<const float> values, std::span<std::byte> out);
 
-/// The exact float32 values of stored bytes, of any type. `values` is a whole number of blocks.
+/// The exact float32 values of stored bytes, of any type; of integer codes the codes, without their scales. `values` is
+/// a whole number of blocks.
 void decode(DType dtype, Bytes bytes, std::span<float> values);
 
 /// decode(encode(values)): the values that will be there after storing. `out` may be `values` itself.
 void snap(DType dtype, std::span<const float> values, std::span<float> out);
 
-/// Decodes one row; `out` holds `view.columns()` values.
+/// Decodes one row, scales included; `out` holds `view.columns()` values.
 void decode_row(const TensorView& view, int64_t row, std::span<float> out);
 
 /// All values of a tensor, row after row.

@@ -45,6 +45,11 @@ int64_t logit_rows_of(const ModelConfig& config, int64_t batch) {
   return std::clamp<int64_t>(kLogitFloats / config.vocabulary, 1, batch);
 }
 
+int64_t code_bytes(const ModelConfig& config, int64_t batch) {
+  const Widest widest = widest_layer(config);
+  return batch * std::max({config.hidden, widest.heads, widest.ffn, config.per_layer_width});
+}
+
 int64_t rows_for_experts(const ModelConfig& config, int64_t batch) { return config.experts > 0 ? batch : 0; }
 
 std::vector<Array> arrays_of(const ModelConfig& config, int64_t batch) {
@@ -91,6 +96,7 @@ Activations::Activations(const ModelConfig& config, int64_t batch) : logit_rows(
   for (const IndexArray& array : index_arrays_of(config, batch)) {
     (this->*array.member).resize(static_cast<size_t>(array.indices));
   }
+  codes.resize(static_cast<size_t>(code_bytes(config, batch)));
 }
 
 uint64_t activation_bytes(const ModelConfig& config, int64_t batch) {
@@ -98,7 +104,7 @@ uint64_t activation_bytes(const ModelConfig& config, int64_t batch) {
   for (const Array& array : arrays_of(config, batch)) floats += static_cast<uint64_t>(array.floats);
   uint64_t indices = 0;
   for (const IndexArray& array : index_arrays_of(config, batch)) indices += static_cast<uint64_t>(array.indices);
-  return floats * sizeof(float) + indices * sizeof(int32_t);
+  return floats * sizeof(float) + indices * sizeof(int32_t) + static_cast<uint64_t>(code_bytes(config, batch));
 }
 
 }  // namespace carat

@@ -31,6 +31,7 @@ struct Activations {
   std::vector<float> gate;               // [T, F]
   std::vector<float> up;                 // [T, F]
   std::vector<float> router_scores;      // [T, E]
+  std::vector<int8_t> codes;             // [T, M]        input of a linear layer as codes, M the widest input
   std::vector<int32_t> chosen_experts;   // [T, U]
   std::vector<float> expert_factors;     // [T, U]        what the output of each chosen expert is multiplied by
   std::vector<int32_t> visiting_tokens;  // [T]           the tokens of one expert

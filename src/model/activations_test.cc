@@ -66,7 +66,7 @@ void expect_planned(const ModelConfig& config) {
   size_t floats = 0;
   for (const std::vector<float>* array : arrays) floats += array->size();
   const size_t indices = a.chosen_experts.size() + a.visiting_tokens.size();
-  EXPECT_EQ(activation_bytes(config), floats * sizeof(float) + indices * sizeof(int32_t));
+  EXPECT_EQ(activation_bytes(config), floats * sizeof(float) + indices * sizeof(int32_t) + a.codes.size());
 }
 
 TEST(ActivationsTest, PlansWhatItAllocates) {

@@ -21,8 +21,8 @@ void append_keys_and_values(const Pass& pass, const LayerConfig& shape, size_t l
   const int64_t heads = rows.count * shape.kv_heads;
   const float epsilon = pass.config.rms_epsilon;
 
-  pass.ops.linear(weights.k_proj, scratch.normed.data(), rows.count, keys);
-  if (!shape.value_is_key) pass.ops.linear(weights.v_proj, scratch.normed.data(), rows.count, values);
+  pass.linear(weights.k_proj, scratch.normed.data(), rows.count, keys);
+  if (!shape.value_is_key) pass.linear(weights.v_proj, scratch.normed.data(), rows.count, values);
   pass.ops.rms_norm(shape.value_is_key ? keys : values, nullptr, heads, shape.head_width, epsilon, values);
   if (!rebuilds_keys(pass.config, layer)) {
     pass.ops.rms_norm(keys, weights.k_norm.data(), heads, shape.head_width, epsilon, keys);
@@ -48,7 +48,7 @@ void attend(const Pass& pass, const LayerConfig& shape, size_t layer, Rows rows)
                                     .window = is_full(shape) ? 0 : pass.config.sliding_window};
   const int64_t heads = rows.count * attention.heads;
 
-  pass.ops.linear(weights.q_proj, scratch.normed.data(), rows.count, queries);
+  pass.linear(weights.q_proj, scratch.normed.data(), rows.count, queries);
   pass.ops.rms_norm(queries, weights.q_norm.data(), heads, shape.head_width, pass.config.rms_epsilon, queries);
   pass.ops.rope(queries, rows.count, attention.heads, shape.head_width, rotations(pass, shape, rows));
   pass.ops.attention(queries, keys_and_values(pass, shape), attention, scratch.attention_parts,
@@ -69,7 +69,7 @@ void add_attention(const Pass& pass, size_t layer, Rows rows) {
   pass.ops.rms_norm(residual, weights.input_norm.data(), rows.count, D, epsilon, scratch.normed.data());
   if (pass.config.owns_kv(layer)) append_keys_and_values(pass, shape, layer, rows);
   attend(pass, shape, layer, rows);
-  pass.ops.linear(weights.o_proj, scratch.attended.data(), rows.count, branch);
+  pass.linear(weights.o_proj, scratch.attended.data(), rows.count, branch);
   pass.ops.rms_norm(branch, weights.post_attention_norm.data(), rows.count, D, epsilon, branch);
   pass.ops.add(residual, branch, rows.count * D);
 }

@@ -28,7 +28,7 @@ const NamedShape kShapes[] = {
 std::vector<float> last_logits(Model& model, std::span<const int32_t> ids, DType type) {
   KvCache cache(model.config(), static_cast<int64_t>(ids.size()), {.type = type, .batch = model.batch()});
   EXPECT_TRUE(cache.reserve(static_cast<int64_t>(ids.size())).ok());
-  const std::span<const float> logits = model.last_logits(ids, cache);
+  const std::span<const float> logits = model.last_logits(ids, cache).value();
   return {logits.begin(), logits.end()};
 }
 
@@ -66,9 +66,9 @@ TEST_P(CachedModel, DecodingGivesTheBitsOfPrefill) {
   for (const DType type : kTypes) {
     KvCache cache(model.config(), 150, {.type = type, .batch = 32});
     ASSERT_TRUE(cache.reserve(150).ok());
-    model.last_logits(std::span(ids).first(100), cache);
-    for (size_t i = 100; i < 149; ++i) model.last_logits(std::span(ids).subspan(i, 1), cache);
-    const std::span<const float> decoded = model.last_logits(std::span(ids).subspan(149), cache);
+    model.last_logits(std::span(ids).first(100), cache).value();
+    for (size_t i = 100; i < 149; ++i) model.last_logits(std::span(ids).subspan(i, 1), cache).value();
+    const std::span<const float> decoded = model.last_logits(std::span(ids).subspan(149), cache).value();
     EXPECT_EQ(std::vector<float>(decoded.begin(), decoded.end()), last_logits(model, ids, type)) << dtype_name(type);
   }
 }

@@ -17,10 +17,10 @@ void add_ffn(const Pass& pass, size_t layer, Rows rows) {
   float* branch = scratch.branch.data();
 
   ops.rms_norm(residual, weights.pre_feedforward_norm.data(), T, D, epsilon, scratch.normed.data());
-  ops.linear(weights.gate_proj, scratch.normed.data(), T, gate);
-  ops.linear(weights.up_proj, scratch.normed.data(), T, scratch.up.data());
+  pass.linear(weights.gate_proj, scratch.normed.data(), T, gate);
+  pass.linear(weights.up_proj, scratch.normed.data(), T, scratch.up.data());
   ops.gelu_multiply(gate, scratch.up.data(), T * F, gate);
-  ops.linear(weights.down_proj, gate, T, branch);
+  pass.linear(weights.down_proj, gate, T, branch);
   if (pass.config.experts > 0) add_experts(pass, layer, rows);
   ops.rms_norm(branch, weights.post_feedforward_norm.data(), T, D, epsilon, branch);
   ops.add(residual, branch, T * D);

@@ -49,7 +49,7 @@ std::span<const float> run_head(const Pass& pass, Rows rows) {
   float* normed = pass.scratch.normed.data();
   float* logits = pass.scratch.logits.data();
   pass.ops.rms_norm(residual, pass.weights.final_norm.data(), rows.count, D, pass.config.rms_epsilon, normed);
-  pass.ops.linear(pass.weights.embed_tokens, normed, rows.count, logits);
+  pass.linear(pass.weights.head, normed, rows.count, logits);
   if (pass.config.softcap > 0.0f) pass.ops.softcap(logits, rows.count * V, pass.config.softcap);
   return {logits, static_cast<size_t>(rows.count * V)};
 }

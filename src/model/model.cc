@@ -51,25 +51,25 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights,
       frequencies_(config()),
       owning_layers_(static_cast<size_t>(config().layer_count() - config().shared_kv_layers())) {}
 
-std::span<const float> Model::last_logits(std::span<const int32_t> ids, KvCache& cache) {
+Result<std::span<const float>> Model::last_logits(std::span<const int32_t> ids, KvCache& cache) {
   CARAT_CHECK(!ids.empty(), "logits need a position");
   fault_.reset();
   const int64_t batch = std::min(batch_, cache.options().batch);
   while (static_cast<int64_t>(ids.size()) > batch) {
-    run_chunk(ids.first(static_cast<size_t>(batch)), 0, cache);
+    CARAT_TRY_STATUS(run_chunk(ids.first(static_cast<size_t>(batch)), 0, cache));
     ids = ids.subspan(static_cast<size_t>(batch));
   }
   return run_chunk(ids, 1, cache);
 }
 
-std::span<const float> Model::all_logits(std::span<const int32_t> ids, KvCache& cache) {
+Result<std::span<const float>> Model::all_logits(std::span<const int32_t> ids, KvCache& cache) {
   const auto T = static_cast<int64_t>(ids.size());
   CARAT_CHECK(T >= 1 && T <= logit_rows(), "as many ids as there are rows for logits");
   fault_.reset();
   return run_chunk(ids, T, cache);
 }
 
-std::span<const float> Model::run_chunk(std::span<const int32_t> ids, int64_t needed, KvCache& cache) {
+Result<std::span<const float>> Model::run_chunk(std::span<const int32_t> ids, int64_t needed, KvCache& cache) {
   const auto T = static_cast<int64_t>(ids.size());
   const Pass pass{config(), weights_, *ops_, cache, activations_, cache.size()};
   const Rows all = {0, T};
@@ -79,7 +79,7 @@ std::span<const float> Model::run_chunk(std::span<const int32_t> ids, int64_t ne
   note_fault(std::nullopt, pass.first_position, all);
   for (size_t l = 0; l < weights_.layers.size(); ++l) {
     const Rows rows = l < owning_layers_ ? all : last;
-    if (rows.count == 0) return {};
+    if (rows.count == 0) return std::span<const float>();
     run_layer(pass, l, rows);
     note_fault(l, pass.first_position, rows);
   }

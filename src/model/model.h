@@ -26,7 +26,7 @@ namespace carat {
 ///     CARAT_TRY(Model model, Model::load("opal.gguf", ops));
 ///     KvCache cache(model.config(), 4096, {.batch = model.batch()});
 ///     CARAT_TRY_STATUS(cache.reserve(ids.size()));
-///     std::span<const float> logits = model.last_logits(ids, cache);   // [V]
+///     CARAT_TRY(const std::span<const float> logits, model.last_logits(ids, cache));   // [V]
 ///
 /// A model has one set of scratch memory: it serves one call at a time. Results do not depend on the number of
 /// threads, nor on how a text is divided over calls: one call for all ids gives the same bits as a call an id.
@@ -45,11 +45,12 @@ class Model {
 
   /// Feeds `ids` at the positions that follow what `cache` holds: at least one, each in [0, V), with room reserved
   /// for all. Returns the logits [V] after the last one; they are valid until the model's next call. Earlier
-  /// positions skip the layers that read keys and values of others: no later position needs their results.
-  std::span<const float> last_logits(std::span<const int32_t> ids, KvCache& cache);
+  /// positions skip the layers that read keys and values of others: no later position needs their results. Fails when a
+  /// row of the per-layer table cannot be read; `cache` then holds the positions before that batch.
+  Result<std::span<const float>> last_logits(std::span<const int32_t> ids, KvCache& cache);
 
   /// The same for at most `logit_rows()` ids, with the logits after every one: [T, V]. The cache takes as many at once.
-  std::span<const float> all_logits(std::span<const int32_t> ids, KvCache& cache);
+  Result<std::span<const float>> all_logits(std::span<const int32_t> ids, KvCache& cache);
 
   /// Most ids that `all_logits` takes: what 16 MiB of logits hold, at least 1, at most a batch.
   int64_t logit_rows() const { return activations_.logit_rows; }
@@ -74,7 +75,7 @@ class Model {
   };
 
   /// Feeds one chunk and returns the logits [needed, V] after its last positions.
-  std::span<const float> run_chunk(std::span<const int32_t> ids, int64_t needed, KvCache& cache);
+  Result<std::span<const float>> run_chunk(std::span<const int32_t> ids, int64_t needed, KvCache& cache);
   /// Remembers the first fault of a call among the residual rows, after `layer`.
   void note_fault(std::optional<size_t> layer, int64_t first_position, Rows rows);
   std::string origin_of_fault() const;

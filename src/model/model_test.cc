@@ -30,7 +30,7 @@ std::vector<float> logits_in_pieces(Model& model, std::span<const int32_t> ids, 
   while (!ids.empty()) {
     const size_t count = std::min(ids.size(), static_cast<size_t>(std::min(piece, model.logit_rows())));
     EXPECT_TRUE(cache.reserve(cache.size() + static_cast<int64_t>(count)).ok());
-    const std::span<const float> logits = model.all_logits(ids.first(count), cache);
+    const std::span<const float> logits = model.all_logits(ids.first(count), cache).value();
     all.insert(all.end(), logits.begin(), logits.end());
     ids = ids.subspan(count);
   }
@@ -45,7 +45,7 @@ std::vector<float> logits_in_pieces(Model& model, std::span<const int32_t> ids, 
 std::vector<float> last_logits(Model& model, std::span<const int32_t> ids) {
   KvCache cache(model.config(), static_cast<int64_t>(ids.size()));
   EXPECT_TRUE(cache.reserve(static_cast<int64_t>(ids.size())).ok());
-  return copy(model.last_logits(ids, cache));
+  return copy(model.last_logits(ids, cache).value());
 }
 
 std::vector<int32_t> some_ids(const Model& model, size_t count, uint32_t seed) {
@@ -90,9 +90,9 @@ TEST_P(TinyModel, DecodingAfterPrefillChangesNoBit) {
   const std::vector<float> all = logits_in_pieces(model_, ids, kChunkTokens);
   KvCache cache(model_.config(), 300);
   ASSERT_TRUE(cache.reserve(300).ok());
-  model_.last_logits(std::span(ids).first(250), cache);
+  model_.last_logits(std::span(ids).first(250), cache).value();
   for (size_t position = 250; position < ids.size(); ++position) {
-    const std::vector<float> logits = copy(model_.last_logits(std::span(ids).subspan(position, 1), cache));
+    const std::vector<float> logits = copy(model_.last_logits(std::span(ids).subspan(position, 1), cache).value());
     ASSERT_EQ(logits, copy(std::span(all).subspan(position * V, V))) << "position " << position;
   }
 }

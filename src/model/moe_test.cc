@@ -49,7 +49,7 @@ class MoeTest : public ::testing::Test {
     const std::vector<int32_t> ids = random_ids(model.config().vocabulary, 2, 20, 3);
     KvCache cache(model.config(), 20);
     EXPECT_TRUE(cache.reserve(20).ok());
-    const std::span<const float> rows = model.all_logits(ids, cache);
+    const std::span<const float> rows = model.all_logits(ids, cache).value();
     return {rows.begin(), rows.end()};
   }
 

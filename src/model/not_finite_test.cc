@@ -64,7 +64,7 @@ class NotFiniteTest : public testing::TestWithParam<const Kernels*> {
     const std::vector<int32_t> ids = {2, 5, 100, 31, kFed, 7, 55, 130, 17, 4, 80, 12};
     KvCache cache(model.config(), static_cast<int64_t>(ids.size()));
     EXPECT_TRUE(cache.reserve(static_cast<int64_t>(ids.size())).ok());
-    const std::span<const float> last = model.last_logits(ids, cache);
+    const std::span<const float> last = model.last_logits(ids, cache).value();
     return {last.begin(), last.end()};
   }
 

@@ -4,6 +4,7 @@
 
 #include "model/activations.h"
 #include "model/cache.h"
+#include "model/observer.h"
 #include "model/weights.h"
 #include "ops/ops.h"
 
@@ -16,7 +17,11 @@ struct Pass {
   Ops& ops;
   KvCache& cache;
   Activations& scratch;
-  int64_t first_position;  ///< position of the chunk's row 0
+  int64_t first_position;                  ///< position of the chunk's row 0
+  ActivationObserver* observer = nullptr;  ///< null when nobody watches
+
+  /// y [T, N] of a linear layer for x [T, M], T at most a batch; shown to the observer.
+  void linear(const LinearWeights& layer, const float* x, int64_t T, float* y) const;
 };
 
 /// The rows of a chunk that a layer computes: [first, first + count).

@@ -15,7 +15,7 @@ void compute_per_layer_inputs(const Pass& pass, std::span<const int32_t> ids) {
   float* inputs = pass.scratch.per_layer_inputs.data();
   float* rows = pass.scratch.per_layer_rows.data();
 
-  pass.ops.linear(weights.per_layer_model_projection, pass.scratch.residual.data(), T, inputs);
+  pass.linear(weights.per_layer_model_projection, pass.scratch.residual.data(), T, inputs);
   pass.ops.scale(inputs, T * L * P, projection_scale);
   pass.ops.rms_norm(inputs, weights.per_layer_norm.data(), T * L, P, pass.config.rms_epsilon, inputs);
   pass.ops.gather(weights.embed_tokens_per_layer, ids, row_scale, rows);
@@ -33,12 +33,12 @@ void add_per_layer_embedding(const Pass& pass, size_t layer, Rows rows) {
   float* gate = scratch.per_layer_gate.data();
   float* branch = scratch.branch.data();
 
-  pass.ops.linear(weights.per_layer_input_gate, residual, T, gate);
+  pass.linear(weights.per_layer_input_gate, residual, T, gate);
   for (int64_t t = 0; t < T; ++t) {
     const int64_t row = (rows.first + t) * L + static_cast<int64_t>(layer);
     pass.ops.gelu_multiply(gate + t * P, scratch.per_layer_inputs.data() + row * P, P, gate + t * P);
   }
-  pass.ops.linear(weights.per_layer_projection, gate, T, branch);
+  pass.linear(weights.per_layer_projection, gate, T, branch);
   pass.ops.rms_norm(branch, weights.post_per_layer_norm.data(), T, D, pass.config.rms_epsilon, branch);
   pass.ops.add(residual, branch, T * D);
 }

@@ -24,7 +24,12 @@ class Binder {
 
   std::vector<float> vector(const std::string& name) const { return decode_tensor(matrix(name)); }
 
-  float scalar_or_one(const std::string& name) const { return has(name) ? vector(name).front() : 1.0f; }
+  float scalar(const std::string& name, float otherwise) const { return has(name) ? vector(name).front() : otherwise; }
+
+  LinearWeights linear(const std::string& module) const {
+    return {matrix(module + ".weight"), scalar(module + ".input_activation_scale", 0.0f),
+            scalar(module + ".output_activation_scale", 0.0f)};
+  }
 
  private:
   const Checkpoint& checkpoint_;
@@ -41,22 +46,22 @@ TensorView matrix_rows(const TensorView& stack, int64_t first, int64_t count) {
 void bind_attention(const Binder& binder, const std::string& prefix, bool owns_kv, bool value_is_key,
                     LayerWeights& layer) {
   layer.input_norm = binder.vector(prefix + "input_layernorm.weight");
-  layer.q_proj = binder.matrix(prefix + "self_attn.q_proj.weight");
+  layer.q_proj = binder.linear(prefix + "self_attn.q_proj");
   layer.q_norm = binder.vector(prefix + "self_attn.q_norm.weight");
   if (owns_kv) {
-    layer.k_proj = binder.matrix(prefix + "self_attn.k_proj.weight");
-    if (!value_is_key) layer.v_proj = binder.matrix(prefix + "self_attn.v_proj.weight");
+    layer.k_proj = binder.linear(prefix + "self_attn.k_proj");
+    if (!value_is_key) layer.v_proj = binder.linear(prefix + "self_attn.v_proj");
     layer.k_norm = binder.vector(prefix + "self_attn.k_norm.weight");
   }
-  layer.o_proj = binder.matrix(prefix + "self_attn.o_proj.weight");
+  layer.o_proj = binder.linear(prefix + "self_attn.o_proj");
   layer.post_attention_norm = binder.vector(prefix + "post_attention_layernorm.weight");
 }
 
 void bind_ffn(const Binder& binder, const std::string& prefix, LayerWeights& layer) {
   layer.pre_feedforward_norm = binder.vector(prefix + "pre_feedforward_layernorm.weight");
-  layer.gate_proj = binder.matrix(prefix + "mlp.gate_proj.weight");
-  layer.up_proj = binder.matrix(prefix + "mlp.up_proj.weight");
-  layer.down_proj = binder.matrix(prefix + "mlp.down_proj.weight");
+  layer.gate_proj = binder.linear(prefix + "mlp.gate_proj");
+  layer.up_proj = binder.linear(prefix + "mlp.up_proj");
+  layer.down_proj = binder.linear(prefix + "mlp.down_proj");
   layer.post_feedforward_norm = binder.vector(prefix + "post_feedforward_layernorm.weight");
 }
 
@@ -98,11 +103,11 @@ LayerWeights bind_layer(const Binder& binder, const ModelConfig& config, size_t 
   bind_ffn(binder, prefix, layer);
   if (config.experts > 0) layer.moe = bind_moe(binder, prefix, config);
   if (config.per_layer_width > 0) {
-    layer.per_layer_input_gate = binder.matrix(prefix + "per_layer_input_gate.weight");
-    layer.per_layer_projection = binder.matrix(prefix + "per_layer_projection.weight");
+    layer.per_layer_input_gate = binder.linear(prefix + "per_layer_input_gate");
+    layer.per_layer_projection = binder.linear(prefix + "per_layer_projection");
     layer.post_per_layer_norm = binder.vector(prefix + "post_per_layer_input_norm.weight");
   }
-  layer.layer_scalar = binder.scalar_or_one(prefix + "layer_scalar");
+  layer.layer_scalar = binder.scalar(prefix + "layer_scalar", 1.0f);
   return layer;
 }
 
@@ -114,9 +119,11 @@ Result<ModelWeights> ModelWeights::bind(const Checkpoint& checkpoint) {
   const Binder binder(checkpoint);
   ModelWeights weights;
   weights.embed_tokens = binder.matrix("model.embed_tokens.weight");
+  weights.head = {weights.embed_tokens, binder.scalar("lm_head.input_activation_scale", 0.0f),
+                  binder.scalar("lm_head.output_activation_scale", 0.0f)};
   if (config.per_layer_width > 0) {
     weights.embed_tokens_per_layer = binder.matrix("model.embed_tokens_per_layer.weight");
-    weights.per_layer_model_projection = binder.matrix("model.per_layer_model_projection.weight");
+    weights.per_layer_model_projection = binder.linear("model.per_layer_model_projection");
     weights.per_layer_norm = binder.vector("model.per_layer_projection_norm.weight");
   }
   weights.layers.reserve(config.layers.size());

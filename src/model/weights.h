@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "formats/checkpoint.h"
+#include "ops/linear.h"
 #include "tensor/tensor.h"
 
 namespace carat {
@@ -27,37 +28,39 @@ struct MoeWeights {
   std::vector<float> post_experts_norm;  // [D]  of the sum of what they give
 };
 
-/// One decoder layer. Matrices lie in the checkpoint's file, in whatever type it stores; the small norm weights
-/// are decoded to float32 once. d is the layer's head width, F its ffn width, K its key-value heads.
+/// One decoder layer. Linear layers come with the static quantizers that the checkpoint has for them. Matrices lie in
+/// the checkpoint's file, in whatever type it stores; the small norm weights are decoded to float32 once. d is the
+/// layer's head width, F its ffn width, K its key-value heads.
 struct LayerWeights {
   std::vector<float> input_norm;             // [D]
-  TensorView q_proj;                         // [H * d, D]
+  LinearWeights q_proj;                      // [H * d, D]
   std::vector<float> q_norm;                 // [d]
-  TensorView k_proj;                         // [K * d, D]   only in layers that own keys and values
-  TensorView v_proj;                         // [K * d, D]   the same, unless their values are their keys
+  LinearWeights k_proj;                      // [K * d, D]   only in layers that own keys and values
+  LinearWeights v_proj;                      // [K * d, D]   the same, unless their values are their keys
   std::vector<float> k_norm;                 // [d]          only in layers that own keys and values
-  TensorView o_proj;                         // [D, H * d]
+  LinearWeights o_proj;                      // [D, H * d]
   std::vector<float> post_attention_norm;    // [D]
   std::vector<float> pre_feedforward_norm;   // [D]
-  TensorView gate_proj;                      // [F, D]
-  TensorView up_proj;                        // [F, D]
-  TensorView down_proj;                      // [D, F]
+  LinearWeights gate_proj;                   // [F, D]
+  LinearWeights up_proj;                     // [F, D]
+  LinearWeights down_proj;                   // [D, F]
   std::vector<float> post_feedforward_norm;  // [D]
   MoeWeights moe;                            // only when E > 0
-  TensorView per_layer_input_gate;           // [P, D]       only when P > 0
-  TensorView per_layer_projection;           // [D, P]       only when P > 0
+  LinearWeights per_layer_input_gate;        // [P, D]       only when P > 0
+  LinearWeights per_layer_projection;        // [D, P]       only when P > 0
   std::vector<float> post_per_layer_norm;    // [D]          only when P > 0
   float layer_scalar = 1.0f;                 // multiplies the whole residual stream; 1 when the file has none
 };
 
 /// All weights of a text decoder, bound by name. The views live as long as the checkpoint they came from.
 struct ModelWeights {
-  TensorView embed_tokens;                // [V, D]      also the head
-  TensorView embed_tokens_per_layer;      // [V, L * P]  only when P > 0
-  TensorView per_layer_model_projection;  // [L * P, D]  only when P > 0
-  std::vector<float> per_layer_norm;      // [P]         only when P > 0; the same for all layers
-  std::vector<LayerWeights> layers;       // L
-  std::vector<float> final_norm;          // [D]
+  TensorView embed_tokens;                   // [V, D]
+  LinearWeights head;                        // [V, D]  the same matrix
+  TensorView embed_tokens_per_layer;         // [V, L * P]  only when P > 0
+  LinearWeights per_layer_model_projection;  // [L * P, D]  only when P > 0
+  std::vector<float> per_layer_norm;         // [P]         only when P > 0; the same for all layers
+  std::vector<LayerWeights> layers;          // L
+  std::vector<float> final_norm;             // [D]
 
   /// Reads the vectors, no matrix. Refuses a vector with a value that is not finite.
   static Result<ModelWeights> bind(const Checkpoint& checkpoint);

@@ -36,8 +36,8 @@ TEST(WeightsTest, BindsWhatEachLayerNeeds) {
   for (size_t l = 0; l < config.layers.size(); ++l) {
     const LayerWeights& layer = weights.layers[l];
     const LayerConfig& shape = config.layers[l];
-    EXPECT_EQ(layer.q_proj.shape, (Shape{config.heads * shape.head_width, config.hidden}));
-    EXPECT_EQ(layer.down_proj.shape, (Shape{config.hidden, shape.ffn_width}));
+    EXPECT_EQ(layer.q_proj.weight.shape, (Shape{config.heads * shape.head_width, config.hidden}));
+    EXPECT_EQ(layer.down_proj.weight.shape, (Shape{config.hidden, shape.ffn_width}));
     EXPECT_EQ(layer.k_norm.empty(), !config.owns_kv(l));
     EXPECT_EQ(layer.post_per_layer_norm.size(), static_cast<size_t>(config.hidden));
     EXPECT_TRUE(layer.moe.experts.empty());
@@ -49,8 +49,8 @@ TEST(WeightsTest, LayersWhoseValuesAreTheirKeysHaveNoValueProjection) {
   const ModelWeights weights = ModelWeights::bind(checkpoint).value();
   for (size_t l = 0; l < weights.layers.size(); ++l) {
     const bool full = checkpoint.config().layers[l].attention == AttentionType::kFull;
-    EXPECT_EQ(weights.layers[l].v_proj.data.empty(), full) << l;
-    EXPECT_FALSE(weights.layers[l].k_proj.data.empty()) << l;
+    EXPECT_EQ(weights.layers[l].v_proj.weight.data.empty(), full) << l;
+    EXPECT_FALSE(weights.layers[l].k_proj.weight.data.empty()) << l;
   }
 }
 

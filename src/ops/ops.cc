@@ -12,10 +12,6 @@
 namespace carat {
 namespace {
 
-// Activations that a linear layer keeps near the core while a chunk of weight rows passes over them: half of a
-// 256 KiB second-level cache, the smallest still common.
-constexpr int64_t kTileFloats = 32768;
-
 /// The best k of a row so far stay sorted in `indices` and `values`.
 void top_k_of_row(const float* x, int64_t columns, int64_t k, int32_t* indices, float* values) {
   for (int64_t c = 0; c < columns; ++c) {
@@ -56,21 +52,6 @@ void Ops::add_to_rows(const float* x, const float* factors, std::span<const int3
       const float* from = x + i * columns;
       float* to = out + rows[i] * columns;
       for (int64_t c = 0; c < columns; ++c) to[c] += factors[i] * from[c];
-    }
-  });
-}
-
-void Ops::linear(const TensorView& weight, const float* x, int64_t T, float* y) {
-  const int64_t N = weight.rows(), M = weight.columns();
-  const auto bytes_of_row = static_cast<int64_t>(*row_bytes(weight.dtype, static_cast<uint64_t>(M)));
-  const RowsDot rows_dot = kernels_.rows_dot[static_cast<size_t>(weight.dtype)];
-  const int64_t tile = std::max<int64_t>(8, kTileFloats / M / 8 * 8);
-  pool_.parallel_for(N, grain_for(M * T), [&](int64_t begin, int64_t end) {
-    for (int64_t t = 0; t < T; t += tile) {
-      const int64_t rows = std::min(tile, T - t);
-      for (int64_t n = begin; n < end; ++n) {
-        rows_dot(weight.data.data() + n * bytes_of_row, x + t * M, M, rows, M, y + t * N + n, N);
-      }
     }
   });
 }

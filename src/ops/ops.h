@@ -6,6 +6,7 @@
 #include "base/threads.h"
 #include "kernels/kernels.h"
 #include "ops/attention.h"
+#include "ops/linear.h"
 #include "tensor/tensor.h"
 
 namespace carat {
@@ -35,8 +36,12 @@ class Ops {
   /// out[rows[i], :] += factors[i] * x[i, :]; x and out are [., columns]. `rows` names no row twice.
   void add_to_rows(const float* x, const float* factors, std::span<const int32_t> rows, int64_t columns, float* out);
 
-  /// y[t, n] = weight[n, :] . x[t, :]; weight [N, M] of any type, x [T, M], y [T, N].
+  /// y[t, n] = weight[n, :] . x[t, :]; weight [N, M] of any type, x [T, M], y [T, N]. Activations stay float32.
   void linear(const TensorView& weight, const float* x, int64_t T, float* y);
+
+  /// The same for a layer with static quantizers, see `LinearWeights`. `codes` has room for [T, M]. A row of x with a
+  /// NaN gives a row of NaNs.
+  void linear(const LinearWeights& weights, const float* x, int64_t T, std::span<int8_t> codes, float* y);
 
   /// out[r, :] = x[r, :] / sqrt(mean(x[r, :]^2) + epsilon) * weight, over rows of `columns` values. `weight`
   /// [columns] multiplies directly (no 1 + w); null stands for ones. The root is taken in

@@ -105,7 +105,7 @@ Status Session::feed_up_to(int64_t position) {
   const std::span<const int32_t> missing =
       std::span(tokens_).first(static_cast<size_t>(position)).subspan(static_cast<size_t>(cache_.size()));
   logits_ = {};
-  const std::span<const float> logits = model_->last_logits(missing, cache_);
+  CARAT_TRY(const std::span<const float> logits, model_->last_logits(missing, cache_));
   CARAT_TRY_STATUS(model_->check_finite(logits));
   logits_ = logits;
   return success();
@@ -117,7 +117,7 @@ Status Session::feed_to_sink() {
   while (cache_.size() < position()) {
     const auto count = static_cast<size_t>(std::min(position() - cache_.size(), model_->logit_rows()));
     const std::span<const int32_t> ids = std::span(tokens_).subspan(static_cast<size_t>(cache_.size()), count);
-    const std::span<const float> rows = model_->all_logits(ids, cache_);
+    CARAT_TRY(const std::span<const float> rows, model_->all_logits(ids, cache_));
     CARAT_TRY_STATUS(model_->check_finite(rows));
     for (size_t row = 0; row < count; ++row) CARAT_TRY_STATUS(sink_(rows.subspan(row * V, V)));
     if (cache_.size() == position()) logits_ = rows.last(V);

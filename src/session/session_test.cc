@@ -74,7 +74,7 @@ TEST_F(SessionTest, PicksWhatTheModelFindsMostLikely) {
   ASSERT_TRUE(session.prefill(ids).ok());
   KvCache cache(model_.config(), 20);
   ASSERT_TRUE(cache.reserve(20).ok());
-  const int32_t expected = most_likely(model_.last_logits(ids, cache));
+  const int32_t expected = most_likely(model_.last_logits(ids, cache).value());
   EXPECT_EQ(session.next().value(), expected);
 }
 

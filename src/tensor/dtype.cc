@@ -36,6 +36,11 @@ constexpr Layout kLayouts[] = {
     layout_of<BlockQ6_K>("Q6_K"),
     layout_of<BlockTQ2_0>("TQ2_0"),
     layout_of<BlockQ2_0>("Q2_0"),
+    {"I8", 1, 1},
+    {"I4", 2, 1},
+    {"I2", 4, 1},
+    {"S4", 2, 1},
+    {"S2", 4, 1},
 };
 static_assert(std::size(kLayouts) == kDTypes);
 

@@ -1,6 +1,9 @@
 #include "tensor/tensor.h"
 
+#include <cstring>
+
 #include "base/check.h"
+#include "tensor/float_formats.h"
 
 namespace carat {
 std::string shape_text(const Shape& shape) {
@@ -25,6 +28,18 @@ std::optional<uint64_t> tensor_bytes(DType dtype, const Shape& shape) {
   const auto bytes_of_row = row_bytes(dtype, static_cast<uint64_t>(columns));
   if (!bytes_of_row) return std::nullopt;
   return checked_multiply(*bytes_of_row, static_cast<uint64_t>(*count / columns));
+}
+
+float ScaleView::at(int64_t row, int64_t group) const {
+  const auto index = static_cast<size_t>(row * groups + group);
+  if (dtype == DType::kBF16) {
+    uint16_t stored;
+    std::memcpy(&stored, data.data() + index * sizeof(stored), sizeof(stored));
+    return float_from_bf16(stored);
+  }
+  float scale;
+  std::memcpy(&scale, data.data() + index * sizeof(scale), sizeof(scale));
+  return scale;
 }
 
 int64_t TensorView::rows() const {

@@ -23,11 +23,23 @@ std::optional<int64_t> element_count(const Shape& shape);
 /// blocks or the size does not fit.
 std::optional<uint64_t> tensor_bytes(DType dtype, const Shape& shape);
 
+/// The scales of integer codes: [rows, groups], each for columns / groups neighbouring codes of a row. They are
+/// positive and finite. A value is code * scale, rounded to float32.
+struct ScaleView {
+  DType dtype = DType::kF32;  ///< F32 or BF16
+  int64_t groups = 0;         ///< a divisor of the columns; 0 where the tensor's type needs no scales beside it
+  Bytes data;
+
+  /// The scale of one group of one row.
+  float at(int64_t row, int64_t group) const;
+};
+
 /// A tensor that lies in somebody else's memory, usually a mapped file.
 struct TensorView {
   DType dtype = DType::kF32;
   Shape shape;
   Bytes data;
+  ScaleView scales = {};  ///< of integer codes
 
   /// The last extent: values in a row. A tensor without extents has one row of one value.
   int64_t columns() const { return shape.empty() ? 1 : shape.back(); }

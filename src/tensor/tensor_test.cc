@@ -20,6 +20,8 @@ TEST(DType, NamesAndBlocks) {
       {DType::kQ5_1, "Q5_1", 32, 24},   {DType::kQ8_0, "Q8_0", 32, 34},    {DType::kQ2_K, "Q2_K", 256, 84},
       {DType::kQ3_K, "Q3_K", 256, 110}, {DType::kQ4_K, "Q4_K", 256, 144},  {DType::kQ5_K, "Q5_K", 256, 176},
       {DType::kQ6_K, "Q6_K", 256, 210}, {DType::kTQ2_0, "TQ2_0", 256, 66}, {DType::kQ2_0, "Q2_0", 64, 18},
+      {DType::kI8, "I8", 1, 1},         {DType::kI4, "I4", 2, 1},          {DType::kI2, "I2", 4, 1},
+      {DType::kS4, "S4", 2, 1},         {DType::kS2, "S2", 4, 1},
   };
   for (const auto& expected : kExpected) {
     EXPECT_EQ(dtype_name(expected.dtype), expected.name);

@@ -14,7 +14,7 @@ namespace carat {
 
 inline std::vector<DType> all_dtypes() {
   std::vector<DType> dtypes;
-  for (int i = 0; i < kDTypes; ++i) dtypes.push_back(static_cast<DType>(i));
+  for (int i = 0; i < kGgufDTypes; ++i) dtypes.push_back(static_cast<DType>(i));
   return dtypes;
 }
 
