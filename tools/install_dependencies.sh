@@ -9,7 +9,7 @@
 # The reason for each package stands in docs/dependencies.md.
 set -eu
 
-core_packages="g++ cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libedit-dev"
+core_packages="g++ cmake ninja-build pkg-config nlohmann-json3-dev libre2-dev libcli11-dev libedit-dev"
 test_packages="libgtest-dev librapidcheck-dev python3"
 bench_packages="libbenchmark-dev"
 # Without an OpenBLAS, Debian's libtorch multiplies matrices with the reference BLAS, fifty times slower.

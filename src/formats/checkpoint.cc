@@ -146,7 +146,19 @@ bool agrees(const Scheme& scheme, Container container, const NamedTensor& tensor
 
 }  // namespace
 
-std::string_view container_name(Container container) { return container == Container::kGguf ? "gguf" : "safetensors"; }
+std::string_view container_name(Container container) {
+  switch (container) {
+    case Container::kGguf:
+      return "gguf";
+    case Container::kSafetensors:
+      return "safetensors";
+    case Container::kCompressedTensors:
+      return "compressed-tensors";
+    case Container::kLitertlm:
+      return "litertlm";
+  }
+  __builtin_unreachable();
+}
 
 Container container_of_path(const fs::path& target) {
   return target.extension() == ".gguf" ? Container::kGguf : Container::kSafetensors;

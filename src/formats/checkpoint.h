@@ -17,9 +17,9 @@
 
 namespace carat {
 
-enum class Container : uint8_t { kGguf, kSafetensors };
+enum class Container : uint8_t { kGguf, kSafetensors, kCompressedTensors, kLitertlm };
 
-/// "gguf", "safetensors".
+/// "gguf", "safetensors", "compressed-tensors", "litertlm".
 std::string_view container_name(Container container);
 
 /// An open model file, the same face for every container: its shape, its vocabulary and its tensors.

@@ -52,11 +52,16 @@ bool matches_pattern(std::string_view pattern, std::string_view text) {
   return p == pattern.size();
 }
 
-DType Scheme::lattice_of(std::string_view tensor_name) const {
+const SchemeRule* Scheme::rule_for(std::string_view tensor_name) const {
   for (const SchemeRule& rule : rules) {
-    if (matches_pattern(rule.pattern, tensor_name)) return rule.lattice;
+    if (matches_pattern(rule.pattern, tensor_name)) return &rule;
   }
-  return DType::kF32;
+  return nullptr;
+}
+
+DType Scheme::lattice_of(std::string_view tensor_name) const {
+  const SchemeRule* rule = rule_for(tensor_name);
+  return rule == nullptr ? DType::kF32 : rule->lattice;
 }
 
 const Scheme* built_in_scheme(std::string_view name) {

@@ -10,8 +10,10 @@ namespace carat {
 
 /// Which lattice the tensors lie on whose name matches `pattern`.
 struct SchemeRule {
-  std::string pattern;  ///< a checkpoint's tensor name; `*` stands for any characters
-  DType lattice;        ///< one that can be encoded
+  std::string pattern;        ///< a checkpoint's tensor name; `*` stands for any characters
+  DType lattice;              ///< one that can be encoded, or integer codes: I8, I4, I2
+  int64_t group = 0;          ///< of codes: columns that share a scale; 0 means a whole row
+  bool static_range = false;  ///< the linear layer's input and output go through static 8-bit quantizers
 };
 
 /// A *scheme* says, as data, which tensors of a model lie on which lattice. Trainer, converter, quantizer and
@@ -19,6 +21,10 @@ struct SchemeRule {
 struct Scheme {
   std::string name;
   std::vector<SchemeRule> rules;  ///< in order: the first rule that matches decides
+  bool static_cache = false;      ///< keys and values are kept as 8-bit codes with a static scale for each layer
+
+  /// The rule that decides for a tensor, null when none matches.
+  const SchemeRule* rule_for(std::string_view tensor_name) const;
 
   /// The lattice of a tensor, by its name in a HuggingFace checkpoint without the `language_model.` part,
   /// such as `model.layers.3.mlp.up_proj.weight`. F32 when no rule matches.
