@@ -3,7 +3,7 @@
 
 function(carat_isa_flags)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-    foreach(file avx2 avx2_dot)
+    foreach(file avx2 avx2_codes avx2_dot)
       set_source_files_properties(${CMAKE_SOURCE_DIR}/src/kernels/${file}.cc PROPERTIES COMPILE_OPTIONS
                                   "-mavx2;-mfma;-mf16c")
     endforeach()

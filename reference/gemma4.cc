@@ -16,6 +16,10 @@
 //
 // and where E > 0 the second line is x = x + norm(norm(feed_forward(norm(x))) + norm(experts(norm(x)))).
 //
+// A model in the mobile format has weights of 2, 4 and 8 bits, and rounds the input and the output of its linear
+// layers, its keys and its values to 8 bits, with scales that were fixed in training. What is rounded is stored as code
+// * scale.
+//
 // What is particular to this model is marked with "Note".
 
 #include "reference/gemma4.h"
@@ -27,7 +31,9 @@
 #include <utility>
 
 #include "base/check.h"
+#include "lattice/codes.h"
 #include "lattice/lattice.h"
+#include "lattice/static_range.h"
 
 namespace carat {
 namespace {
@@ -62,6 +68,29 @@ Matrix linear(const Matrix& x, const Matrix& weight) {
     }
   }
   return y;
+}
+
+/// The same in integers: x goes to codes of 8 bits by one scale, `codes` [out, in] have a scale for each row.
+/// Note: the sums are exact; the only roundings are that of x to its codes, and of the sums' conversion and product.
+Matrix integer_linear(const Matrix& x, float x_scale, const TensorView& codes) {
+  CARAT_CHECK(x.columns == codes.columns(), "a linear layer that fits its input");
+  std::vector<int8_t> row(static_cast<size_t>(x.columns));
+  Matrix y(x.rows, codes.rows());
+  for (int64_t o = 0; o < y.columns; ++o) {
+    unpack_codes(codes.dtype, codes.row(o), row);
+    const float scale = x_scale * codes.scales.at(o, 0);
+    for (int64_t t = 0; t < x.rows; ++t) {
+      int64_t sum = 0;
+      for (int64_t i = 0; i < x.columns; ++i) sum += row[i] * static_code(x.row(t)[i], x_scale);
+      y.row(t)[o] = static_cast<float>(sum) * scale;
+    }
+  }
+  return y;
+}
+
+/// Rounds to 8 bits by one scale; 0 leaves x as it is.
+void round_static(Matrix& x, float scale) {
+  for (float& value : x.values) value = scale > 0 ? snap_static(value, scale) : value;
 }
 
 /// x [width] / root mean square of x. `weight` [width] is a gain, or null.
@@ -99,6 +128,12 @@ float gelu(float x) {
   return static_cast<float>(0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * cubic)));
 }
 
+/// gelu(gate) * up, both [T, F]
+Matrix gelu_multiply(Matrix gate, const Matrix& up) {
+  for (size_t i = 0; i < gate.values.size(); ++i) gate.values[i] = gelu(gate.values[i]) * up.values[i];
+  return gate;
+}
+
 /// Turns the pairs (i, i + C/2) of one head [C] by position * theta^(-2i / C), for the first `pairs` pairs.
 /// Note: where only some pairs rotate ("proportional"), the exponent still counts in the whole head width C.
 void rotate(float* head, int64_t width, int64_t pairs, double theta, int64_t position) {
@@ -116,14 +151,18 @@ void rotate(float* head, int64_t width, int64_t pairs, double theta, int64_t pos
 
 /// What the layers that own keys and values leave for themselves and for the layers that share them.
 struct KeysValues {
-  Matrix keys;    // [T, K * C], normed and rotated
-  Matrix values;  // [T, K * C], normed
+  Matrix keys;    // [T, K * C], normed, rotated and rounded
+  Matrix values;  // [T, K * C], normed and rounded
 };
 
 class Gemma4 {
  public:
-  Gemma4(const Checkpoint& checkpoint, std::span<const int32_t> ids)
-      : checkpoint_(checkpoint), config_(checkpoint.config()), ids_(ids), tokens_(static_cast<int64_t>(ids.size())) {}
+  Gemma4(const Checkpoint& checkpoint, std::span<const int32_t> ids, bool static_cache)
+      : checkpoint_(checkpoint),
+        config_(checkpoint.config()),
+        ids_(ids),
+        tokens_(static_cast<int64_t>(ids.size())),
+        static_cache_(static_cache) {}
 
   std::vector<float> logits() {
     Matrix x = embed();                            // [T, D]
@@ -153,8 +192,8 @@ class Gemma4 {
     if (P == 0) return Matrix(tokens_, 0);
 
     const int64_t width = config_.layer_count() * P;
-    const Matrix table = gather("model.embed_tokens_per_layer.weight", width);        // [T, L * P]
-    Matrix projected = linear(x, weight("model.per_layer_model_projection.weight"));  // [T, L * P]
+    const Matrix table = gather("model.embed_tokens_per_layer.weight", width);  // [T, L * P]
+    Matrix projected = project(x, "model.per_layer_model_projection");          // [T, L * P]
     scale(projected, 1 / std::sqrt(static_cast<double>(config_.hidden)));
     const Matrix gain = weight("model.per_layer_projection_norm.weight");  // [P]
     norm_parts(projected, P, gain.row(0), config_.rms_epsilon);
@@ -173,22 +212,26 @@ class Gemma4 {
     const int64_t C = shape.head_width;
     const Matrix h = norm(x, weight(layer, "input_layernorm.weight"), config_.rms_epsilon);  // [T, D]
 
-    Matrix queries = linear(h, weight(layer, "self_attn.q_proj.weight"));  // [T, H * C]
+    Matrix queries = project(h, layer, "self_attn.q_proj");  // [T, H * C]
     norm_parts(queries, C, weight(layer, "self_attn.q_norm.weight").row(0), config_.rms_epsilon);
     rotate_heads(queries, shape);
 
     if (config_.owns_kv(layer)) {
-      Matrix keys = linear(h, weight(layer, "self_attn.k_proj.weight"));  // [T, K * C]
+      Matrix keys = project(h, layer, "self_attn.k_proj");  // [T, K * C]
       // Note: where a layer has no projection of its own for values, they are the keys before norm and rotation.
-      Matrix values = shape.value_is_key ? keys : linear(h, weight(layer, "self_attn.v_proj.weight"));  // [T, K * C]
+      Matrix values = shape.value_is_key ? keys : project(h, layer, "self_attn.v_proj");  // [T, K * C]
       norm_parts(keys, C, weight(layer, "self_attn.k_norm.weight").row(0), config_.rms_epsilon);
       rotate_heads(keys, shape);
       norm_parts(values, C, nullptr, config_.rms_epsilon);  // Note: values are normed too, without a gain
+      if (static_cache_) {
+        round_static(keys, static_scale(layer_name(layer, "self_attn.k_cache_scale")));
+        round_static(values, static_scale(layer_name(layer, "self_attn.v_cache_scale")));
+      }
       caches.push_back({std::move(keys), std::move(values)});
     }
     // Note: a sharing layer reads the keys and values of the last owning layer of its own attention type.
-    const Matrix mixed = mix(queries, caches[shape.kv_layer], shape);            // [T, H * C]
-    const Matrix out = linear(mixed, weight(layer, "self_attn.o_proj.weight"));  // [T, D]
+    const Matrix mixed = mix(queries, caches[shape.kv_layer], shape);  // [T, H * C]
+    const Matrix out = project(mixed, layer, "self_attn.o_proj");      // [T, D]
     return norm(out, weight(layer, "post_attention_layernorm.weight"), config_.rms_epsilon);
   }
 
@@ -244,9 +287,9 @@ class Gemma4 {
 
   /// x [T, D] -> [T, D]
   Matrix feed_forward(int64_t layer, const Matrix& x) const {
-    const Matrix h = norm(x, weight(layer, "pre_feedforward_layernorm.weight"), config_.rms_epsilon);  // [T, D]
-    Matrix out = gated(h, weight(layer, "mlp.gate_proj.weight"), weight(layer, "mlp.up_proj.weight"),
-                       weight(layer, "mlp.down_proj.weight"));  // [T, D]
+    const Matrix h = norm(x, weight(layer, "pre_feedforward_layernorm.weight"), config_.rms_epsilon);          // [T, D]
+    const Matrix inner = gelu_multiply(project(h, layer, "mlp.gate_proj"), project(h, layer, "mlp.up_proj"));  // [T, F]
+    Matrix out = project(inner, layer, "mlp.down_proj");                                                       // [T, D]
     if (config_.experts > 0) {
       out = norm(std::move(out), weight(layer, "post_feedforward_layernorm_1.weight"), config_.rms_epsilon);
       add(out, mixture_of_experts(layer, x));
@@ -256,10 +299,7 @@ class Gemma4 {
 
   /// h [T, D], gate and up [F, D], down [D, F] -> [T, D]
   static Matrix gated(const Matrix& h, const Matrix& gate, const Matrix& up, const Matrix& down) {
-    Matrix inner = linear(h, gate);        // [T, F]
-    const Matrix factors = linear(h, up);  // [T, F]
-    for (size_t i = 0; i < inner.values.size(); ++i) inner.values[i] = gelu(inner.values[i]) * factors.values[i];
-    return linear(inner, down);
+    return linear(gelu_multiply(linear(h, gate), linear(h, up)), down);
   }
 
   /// x [T, D] -> [T, D]: the sum of what the chosen experts of each token give.
@@ -321,11 +361,11 @@ class Gemma4 {
   /// x [T, D], per_layer [T, L * P] -> [T, D]. Note: unlike the other two branches it reads x without a norm.
   Matrix per_layer_embedding(int64_t layer, const Matrix& x, const Matrix& per_layer) const {
     const int64_t P = config_.per_layer_width;
-    Matrix gate = linear(x, weight(layer, "per_layer_input_gate.weight"));  // [T, P]
+    Matrix gate = project(x, layer, "per_layer_input_gate");  // [T, P]
     for (int64_t t = 0; t < tokens_; ++t) {
       for (int64_t p = 0; p < P; ++p) gate.row(t)[p] = gelu(gate.row(t)[p]) * per_layer.row(t)[layer * P + p];
     }
-    const Matrix out = linear(gate, weight(layer, "per_layer_projection.weight"));  // [T, D]
+    const Matrix out = project(gate, layer, "per_layer_projection");  // [T, D]
     return norm(out, weight(layer, "post_per_layer_input_norm.weight"), config_.rms_epsilon);
   }
 
@@ -336,13 +376,8 @@ class Gemma4 {
 
   /// y [T, D] -> logits [T, V]. The head is the embedding table itself, here without the factor sqrt(D).
   std::vector<float> head(const Matrix& y) const {
-    const TensorView& table = tensor("model.embed_tokens.weight");  // [V, D]
-    std::vector<float> row(static_cast<size_t>(config_.hidden));    // [D]
-    Matrix logits(tokens_, config_.vocabulary);
-    for (int64_t v = 0; v < config_.vocabulary; ++v) {
-      decode_row(table, v, row);
-      for (int64_t t = 0; t < tokens_; ++t) logits.row(t)[v] = soft_cap(dot(y.row(t), row.data(), config_.hidden));
-    }
+    Matrix logits = project(y, "lm_head", tensor("model.embed_tokens.weight"));  // [T, V]
+    for (float& logit : logits.values) logit = soft_cap(logit);
     return std::move(logits.values);
   }
 
@@ -352,6 +387,31 @@ class Gemma4 {
     return static_cast<float>(config_.softcap * std::tanh(logit / config_.softcap));
   }
 
+  // ------------------------------------------------------------------------------------------- the linear layers
+
+  /// x [T, in] -> [T, out] by the linear layer `module`. Note: where the file has static scales for the layer, its
+  /// input and its output are rounded to 8 bits; with weights that are integers, each row with one scale, it sums
+  /// integers.
+  Matrix project(Matrix x, const std::string& module, const TensorView& stored) const {
+    const float input_scale = static_scale(module + ".input_activation_scale");
+    const bool in_integers = input_scale > 0 && is_code_type(stored.dtype) && stored.scales.groups == 1;
+    if (!in_integers) round_static(x, input_scale);
+    Matrix y = in_integers ? integer_linear(x, input_scale, stored) : linear(x, decoded(stored));
+    round_static(y, static_scale(module + ".output_activation_scale"));
+    return y;
+  }
+
+  Matrix project(const Matrix& x, const std::string& module) const {
+    return project(x, module, tensor(module + ".weight"));
+  }
+
+  Matrix project(const Matrix& x, int64_t layer, const char* module) const {
+    return project(x, layer_name(layer, module));
+  }
+
+  /// 0 where the file has no such scale.
+  float static_scale(const std::string& name) const { return checkpoint_.find(name) ? weight(name).values[0] : 0.0f; }
+
   // ------------------------------------------------------------------------------------------------- the weights
 
   const TensorView& tensor(const std::string& name) const {
@@ -360,13 +420,14 @@ class Gemma4 {
     return *view;
   }
 
-  /// A whole weight [out, in], or a vector as [1, n].
-  Matrix weight(const std::string& name) const {
-    const TensorView& view = tensor(name);
+  static Matrix decoded(const TensorView& view) {
     Matrix matrix(view.rows(), view.columns());
     matrix.values = decode_tensor(view);
     return matrix;
   }
+
+  /// A whole weight [out, in], or a vector as [1, n].
+  Matrix weight(const std::string& name) const { return decoded(tensor(name)); }
 
   /// The rows [first, first + count) of a stack of matrices.
   Matrix rows_of(int64_t layer, const char* name, int64_t first, int64_t count) const {
@@ -397,14 +458,15 @@ class Gemma4 {
   const ModelConfig& config_;
   const std::span<const int32_t> ids_;
   const int64_t tokens_;
+  const bool static_cache_;
 };
 
 }  // namespace
 
-std::vector<float> reference_logits(const Checkpoint& checkpoint, std::span<const int32_t> ids) {
+std::vector<float> reference_logits(const Checkpoint& checkpoint, std::span<const int32_t> ids, bool static_cache) {
   CARAT_CHECK(!ids.empty(), "at least one token");
   for (int32_t id : ids) CARAT_CHECK(id >= 0 && id < checkpoint.config().vocabulary, "a token of this vocabulary");
-  return Gemma4(checkpoint, ids).logits();
+  return Gemma4(checkpoint, ids, static_cache).logits();
 }
 
 }  // namespace carat

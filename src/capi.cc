@@ -129,7 +129,9 @@ carat_model* carat_model_open(const char* path, int32_t threads, char** error) {
 
 void carat_model_free(carat_model* model) { delete model; }
 
-int32_t carat_model_vocabulary_size(const carat_model* model) { return model->model.vocabulary().size(); }
+int32_t carat_model_vocabulary_size(const carat_model* model) {
+  return static_cast<int32_t>(model->model.config().vocabulary);
+}
 
 int32_t carat_model_ends(const carat_model* model, int32_t id) {
   const auto& stop = model->model.vocabulary().stop;

@@ -6,6 +6,7 @@
 
 #include "kernels/select.h"
 #include "session/session.h"
+#include "tests/support/golden_logits.h"
 #include "tests/support/tiny_model.h"
 
 // A binary of its own: it counts what the whole program allocates.
@@ -62,22 +63,35 @@ class AllocationTest : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Models, AllocationTest, testing::ValuesIn(kCases),
                          [](const auto& one) { return std::string(one.param.name); });
 
+void expect_nothing_allocated(Model& model, DType cache_type, const SamplingOptions& sampling) {
+  Session session = Session::create(model, {.cache_type = cache_type, .sampling = sampling}).value();
+  ASSERT_TRUE(session.prefill(std::vector<int32_t>{2, 5, 9, 70, 31}).ok());
+  const uint64_t held = session.cache_bytes();
+  for (int token = 0; token < 200; ++token) {
+    const int64_t before = allocations;
+    const Result<int32_t> next = session.next();
+    ASSERT_EQ(allocations, before) << "token " << token << ", " << dtype_name(cache_type);
+    ASSERT_TRUE(next.ok());
+  }
+  EXPECT_EQ(session.cache_bytes(), held);
+}
+
 TEST_P(AllocationTest, DecodingAllocatesNothingUntilTheCacheGrows) {
   TemporaryFolder folder;
   ASSERT_TRUE(TinyModel(GetParam().shape, 1).write(folder / "model.gguf", "q8_0").ok());
   Ops ops(*all_kernels().front(), 2);
   Model model = Model::load(folder / "model.gguf", ops).value();
   for (const DType cache_type : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
-    Session session = Session::create(model, {.cache_type = cache_type, .sampling = GetParam().sampling}).value();
-    ASSERT_TRUE(session.prefill(std::vector<int32_t>{2, 5, 9, 70, 31}).ok());
-    const uint64_t held = session.cache_bytes();
-    for (int token = 0; token < 200; ++token) {
-      const int64_t before = allocations;
-      const Result<int32_t> next = session.next();
-      ASSERT_EQ(allocations, before) << "token " << token << ", " << dtype_name(cache_type);
-      ASSERT_TRUE(next.ok());
-    }
-    EXPECT_EQ(session.cache_bytes(), held);
+    expect_nothing_allocated(model, cache_type, GetParam().sampling);
+  }
+}
+
+TEST(MobileAllocationTest, DecodingAllocatesNothingUntilTheCacheGrows) {
+  Ops ops(*all_kernels().front(), 2);
+  for (const char* name : kMobileModels) {
+    Model model = Model::load(mobile_model(name).folder, ops).value();
+    EXPECT_EQ(Session::create(model, {}).value().cache_options().type, DType::kI8);
+    for (const DType cache_type : {DType::kI8, DType::kF32}) expect_nothing_allocated(model, cache_type, {});
   }
 }
 

@@ -48,6 +48,26 @@ TEST_P(ReferenceTest, LaterTokensDoNotChangeEarlierLogits) {
   EXPECT_EQ(prefix, std::vector<float>(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(prefix.size())));
 }
 
+// Where transformers' own logits move between float32 and float64, a code is next to a half step and decides; the
+// reference is then held to be as near to one of the two as it is elsewhere.
+TEST(MobileReferenceTest, GivesTheLogitsOfTransformers) {
+  for (const char* name : kMobileModels) {
+    const GoldenModel single = mobile_model(name), twice = mobile_model(name, "logits_f64.npy");
+    const Checkpoint checkpoint = Checkpoint::open(single.folder).value();
+    const auto V = static_cast<size_t>(checkpoint.config().vocabulary);
+    for (size_t i = 0; i < single.prompts.size(); ++i) {
+      const GoldenPrompt& prompt = single.prompts[i];
+      const std::vector<float> logits = reference_logits(checkpoint, prompt.ids, /*static_cache=*/false);
+      for (size_t t = 0; t < prompt.ids.size(); ++t) {
+        const auto found = std::span(logits).subspan(t * V, V);
+        const double from_single = largest_difference(found, std::span(prompt.logits).subspan(t * V, V));
+        const double from_double = largest_difference(found, std::span(twice.prompts[i].logits).subspan(t * V, V));
+        EXPECT_LT(std::min(from_single, from_double), kTolerance) << name << ", position " << t;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Golden, ReferenceTest, testing::ValuesIn(kGoldenModels),
                          [](const auto& model) { return std::string(model.param); });
 

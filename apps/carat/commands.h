@@ -22,6 +22,7 @@ void add_run_command(CLI::App& app, Work& chosen);
 void add_chat_command(CLI::App& app, Work& chosen);
 void add_eval_command(CLI::App& app, Work& chosen);
 void add_inspect_command(CLI::App& app, Work& chosen);
+void add_plan_command(CLI::App& app, Work& chosen);
 /// In a build without libtorch these two say so and fail.
 void add_train_command(CLI::App& app, Work& chosen);
 void add_demo_command(CLI::App& app, Work& chosen);

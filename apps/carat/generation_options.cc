@@ -64,14 +64,12 @@ void add_generation_options(CLI::App& command, GenerationFlags& flags) {
                   "Most positions, prompt and answers together; the model's own when not given")
       ->check(count_of_at_least(1))
       ->type_name("N");
-  command.add_option("-b,--batch", flags.batch, "Tokens of a prompt that are read at once")
+  command
+      .add_option("-b,--batch", flags.batch,
+                  "Tokens of a prompt that are read at once; " + std::to_string(kChunkTokens) + " when not given")
       ->check(CLI::Range(int64_t{1}, kLargestBatch))
-      ->capture_default_str()
       ->type_name("N");
-  command.add_option("--cache-type", flags.cache_type, "How keys and values are kept")
-      ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0"}))
-      ->capture_default_str()
-      ->type_name("f32|f16|q8_0|q4_0");
+  add_cache_type_option(command, flags.cache_type);
   add_cuts(command, flags);
   add_penalties(command, flags);
   command
@@ -85,16 +83,22 @@ void add_generation_options(CLI::App& command, GenerationFlags& flags) {
       ->type_name("TEXT");
 }
 
-Result<SessionOptions> session_options(const GenerationFlags& flags, const SamplingDefaults& defaults) {
-  SessionOptions options;
-  options.context = flags.context;
-  CARAT_TRY(options.cache_type, cache_type_named(flags.cache_type));
-  options.sampling = flags.sampling;
-  options.sampling.temperature = flags.temperature.value_or(defaults.temperature);
-  options.sampling.top_k = flags.top_k.value_or(defaults.top_k);
-  options.sampling.top_p = flags.top_p.value_or(defaults.top_p);
+void add_cache_type_option(CLI::App& command, std::optional<std::string>& cache_type) {
+  command
+      .add_option("--cache-type", cache_type,
+                  "How keys and values are kept; int8 where the model was trained for it and f32 elsewhere when not "
+                  "given")
+      ->check(CLI::IsMember({"f32", "f16", "q8_0", "q4_0", "int8"}))
+      ->type_name("f32|f16|q8_0|q4_0|int8");
+}
+
+Result<SamplingOptions> sampling_options(const GenerationFlags& flags, const SamplingDefaults& defaults) {
+  SamplingOptions options = flags.sampling;
+  options.temperature = flags.temperature.value_or(defaults.temperature);
+  options.top_k = flags.top_k.value_or(defaults.top_k);
+  options.top_p = flags.top_p.value_or(defaults.top_p);
   for (const std::string& text : flags.logit_bias) {
-    CARAT_TRY(options.sampling.logit_bias.emplace_back(), parse_bias(text));
+    CARAT_TRY(options.logit_bias.emplace_back(), parse_bias(text));
   }
   return options;
 }

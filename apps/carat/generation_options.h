@@ -19,10 +19,10 @@ namespace carat {
 
 /// What every command that generates text takes, as it was given on the command line.
 struct GenerationFlags {
-  std::optional<int64_t> tokens;  ///< the command has its own default
-  int64_t context = 0;            ///< 0: the model's own
-  int64_t batch = kChunkTokens;   ///< for `Model::load`
-  std::string cache_type = "f32";
+  std::optional<int64_t> tokens;          ///< the command has its own default
+  int64_t context = 0;                    ///< 0: the model's own
+  std::optional<int64_t> batch;           ///< kChunkTokens when not given
+  std::optional<std::string> cache_type;  ///< the model's own when not given
   std::optional<float> temperature;
   std::optional<int32_t> top_k;
   std::optional<float> top_p;
@@ -35,8 +35,11 @@ struct GenerationFlags {
 /// Adds the options to a subcommand; `flags` outlive the parsing.
 void add_generation_options(CLI::App& command, GenerationFlags& flags);
 
-/// The options of a session: what is not given is as the model's own configuration says. Wrong usage: a logit bias that
-/// is no ID=VALUE.
-Result<SessionOptions> session_options(const GenerationFlags& flags, const SamplingDefaults& defaults);
+/// How the options of sampling were given: what was not is as the model's own configuration says. Wrong usage: a logit
+/// bias that is no ID=VALUE.
+Result<SamplingOptions> sampling_options(const GenerationFlags& flags, const SamplingDefaults& defaults);
+
+/// Adds `--cache-type` to a subcommand.
+void add_cache_type_option(CLI::App& command, std::optional<std::string>& cache_type);
 
 }  // namespace carat

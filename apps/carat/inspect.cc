@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "bundle_sections.h"
 #include "commands.h"
 #include "figures.h"
 #include "formats/convert.h"
@@ -10,6 +11,7 @@
 #include "model/parameter_count.h"
 #include "model/published_model.h"
 #include "output.h"
+#include "quantizers.h"
 #include "session/plan.h"
 
 namespace carat {
@@ -19,13 +21,16 @@ constexpr const char* kArchitecture = "gemma4";
 
 struct InspectOptions {
   std::filesystem::path model;
+  bool check = false;
   bool json = false;
 };
 
 /// How many numbers the tensors of the file hold.
 int64_t count_held(const Checkpoint& checkpoint) {
   int64_t count = 0;
-  for (const NamedTensor& tensor : checkpoint.tensors()) count += tensor.view.rows() * tensor.view.columns();
+  for (const NamedTensor& tensor : checkpoint.tensors()) {
+    if (is_weight(tensor)) count += tensor.view.rows() * tensor.view.columns();
+  }
   return count;
 }
 
@@ -38,7 +43,9 @@ bool holds_published(const Checkpoint& checkpoint, const PublishedModel& model) 
 /// Types by how many tensors have them.
 std::map<DType, int64_t> count_types(const Checkpoint& checkpoint) {
   std::map<DType, int64_t> types;
-  for (const NamedTensor& tensor : checkpoint.tensors()) ++types[tensor.view.dtype];
+  for (const NamedTensor& tensor : checkpoint.tensors()) {
+    if (is_weight(tensor)) ++types[tensor.view.dtype];
+  }
   return types;
 }
 
@@ -123,9 +130,13 @@ nlohmann::ordered_json types_json(const Checkpoint& checkpoint) {
 
 nlohmann::ordered_json to_json(const Checkpoint& checkpoint, const Kernels& kernels) {
   nlohmann::ordered_json tensors = nlohmann::ordered_json::array();
-  for (const auto& [name, view] : checkpoint.tensors()) {
-    tensors.push_back(
-        {{"name", name}, {"shape", view.shape}, {"type", dtype_name(view.dtype)}, {"bytes", view.data.size()}});
+  for (const NamedTensor& tensor : checkpoint.tensors()) {
+    if (!is_weight(tensor)) continue;
+    const auto& [name, view] = tensor;
+    nlohmann::ordered_json entry = {
+        {"name", name}, {"shape", view.shape}, {"type", dtype_name(view.dtype)}, {"bytes", view.data.size()}};
+    add_beside_weight(checkpoint, tensor, entry);
+    tensors.push_back(std::move(entry));
   }
   return {{"architecture", kArchitecture},
           {"scheme", scheme_name(checkpoint)},
@@ -134,10 +145,11 @@ nlohmann::ordered_json to_json(const Checkpoint& checkpoint, const Kernels& kern
           {"published", published_json(checkpoint)},
           {"types", types_json(checkpoint)},
           {"container", container_name(checkpoint.container())},
-          {"bytes", plan_memory(checkpoint, 1).weights_mapped},
+          {"bytes", sizes_of(checkpoint).weights},
           {"kernels", kernels.name},
           {"config", config_json(checkpoint.config())},
           {"vocabulary", vocabulary_json(checkpoint.vocabulary())},
+          {"static_scales", other_static_scales(checkpoint)},
           {"tensors", std::move(tensors)}};
 }
 
@@ -201,19 +213,23 @@ std::string type_summary(const Checkpoint& checkpoint) {
 
 std::string summary(const Checkpoint& checkpoint, const Kernels& kernels) {
   const ModelConfig& config = checkpoint.config();
-  const MemoryPlan plan = plan_memory(checkpoint, config.context);
+  const ModelSizes sizes = sizes_of(checkpoint);
+  const CacheOptions options = {.type = default_cache_type(config, sizes.scales)};
+  const MemoryPlan plan = plan_memory(sizes, {}, config.context, options);
   const std::string context = std::to_string(config.context);
+  const std::string static_scales = static_scale_summary(checkpoint);
   return line("architecture", kArchitecture) + line("model", shape_summary(checkpoint)) +
          line("container", std::string(container_name(checkpoint.container()))) +
          line("scheme", scheme_name(checkpoint) + " (tensors: " + type_summary(checkpoint) + ")") +
+         (static_scales.empty() ? "" : line("static scales", static_scales)) +
          line("parameters", parameter_summary(checkpoint)) + line("layers", layer_summary(config)) +
          line("hidden", std::to_string(config.hidden) + ", per-layer " + std::to_string(config.per_layer_width)) +
          line("vocabulary", std::to_string(config.vocabulary) + " pieces, " +
                                 std::to_string(checkpoint.vocabulary().merges.size()) + " merges") +
          line("context", context) +
          line("memory", bytes_text(plan.total()) + " with all " + context + " positions: weights " +
-                            bytes_text(plan.weights_mapped) + ", keys and values " + bytes_text(plan.kv_cache.total()) +
-                            ", activations " + bytes_text(plan.activations)) +
+                            bytes_text(plan.weights_resident()) + ", keys and values " +
+                            bytes_text(plan.kv_cache.total()) + ", activations " + bytes_text(plan.activations)) +
          line("kernels", kernels.name);
 }
 
@@ -221,10 +237,20 @@ std::string tensor_table(const Checkpoint& checkpoint) {
   size_t widest = 0;
   for (const NamedTensor& tensor : checkpoint.tensors()) widest = std::max(widest, tensor.name.size());
   std::string table = "\n";
-  for (const auto& [name, view] : checkpoint.tensors()) {
+  const auto begin_row = [&](const std::string& name) {
+    table += printable(name) + std::string(widest - name.size() + 2, ' ');
+  };
+  for (const NamedTensor& tensor : checkpoint.tensors()) {
+    if (!is_weight(tensor)) continue;
+    const auto& [name, view] = tensor;
     const std::string type(dtype_name(view.dtype));
-    table += printable(name) + std::string(widest - name.size() + 2, ' ') + type + std::string(6 - type.size(), ' ') +
-             shape_text(view.shape) + "  " + bytes_text(view.data.size()) + "\n";
+    begin_row(name);
+    table += type + std::string(6 - type.size(), ' ') + shape_text(view.shape) + "  " +
+             bytes_text(view.data.size() + view.scales.data.size()) + beside_weight(checkpoint, tensor) + "\n";
+  }
+  for (const auto& [name, scale] : other_static_scales(checkpoint)) {
+    begin_row(name);
+    table += scale_text(scale) + "\n";
   }
   return table;
 }
@@ -232,8 +258,27 @@ std::string tensor_table(const Checkpoint& checkpoint) {
 Status inspect(const InspectOptions& options) {
   CARAT_TRY(const Checkpoint checkpoint, Checkpoint::open(options.model));
   CARAT_TRY(const Kernels* kernels, select_kernels());
-  if (options.json) return write_output_json(to_json(checkpoint, *kernels));
-  return write_output(summary(checkpoint, *kernels) + tensor_table(checkpoint));
+  std::vector<std::string> without_lowest;
+  if (options.check) {
+    CARAT_TRY(without_lowest, check_tensors(checkpoint));
+  }
+  nlohmann::ordered_json bundle;
+  if (checkpoint.container() == Container::kLitertlm) {
+    CARAT_TRY(bundle, bundle_json(options.model));
+  }
+  if (options.json) {
+    nlohmann::ordered_json json = to_json(checkpoint, *kernels);
+    if (options.check) json["without_lowest_code"] = without_lowest;
+    if (!bundle.is_null()) json["bundle"] = std::move(bundle);
+    return write_output_json(json);
+  }
+  std::string text = summary(checkpoint, *kernels) + tensor_table(checkpoint);
+  if (!bundle.is_null()) text += bundle_table(bundle);
+  if (options.check) text += "\nevery value and scale is finite\n";
+  for (const std::string& name : without_lowest) {
+    text += printable(name) + ": no code is the lowest of its type; the scales were not made for the whole range\n";
+  }
+  return write_output(text);
 }
 
 }  // namespace
@@ -241,7 +286,11 @@ Status inspect(const InspectOptions& options) {
 void add_inspect_command(CLI::App& app, Work& chosen) {
   const auto options = std::make_shared<InspectOptions>();
   CLI::App* command = app.add_subcommand("inspect", "Shows a model's shape, scheme, tensors, and what will run it");
-  command->add_option("model", options->model, "A .gguf file or a HuggingFace folder")->required()->type_name("MODEL");
+  command->add_option("model", options->model, "A .gguf file, a HuggingFace folder or a .litertlm bundle")
+      ->required()
+      ->type_name("MODEL");
+  command->add_flag("--check", options->check,
+                    "Read every tensor: refuse what is not finite, name those of codes that lack the lowest code");
   command->add_flag("--json", options->json, "Write one JSON object");
   command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
 }

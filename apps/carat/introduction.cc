@@ -26,7 +26,7 @@ std::string kind_text(const Checkpoint& checkpoint) {
 
 std::string table_text(const MemoryPlan& plan) {
   if (plan.per_layer_table == 0) return "";
-  return " (of " + bytes_text(plan.per_layer_table) + " only the rows that are looked up)";
+  return " (and " + bytes_text(plan.per_layer_table) + " on disk, of which rows are read)";
 }
 
 }  // namespace
@@ -39,9 +39,10 @@ std::string introduction(const LoadedModel& loaded, const ChatFormat& format) {
          amount_text(count_parameters(checkpoint.config()).used()) + " parameters, context " +
          std::to_string(loaded.session->context()) + ", " + ops.kernels().name + " kernels, " +
          std::to_string(ops.threads()) + (ops.threads() == 1 ? " thread" : " threads") + ", loaded in " +
-         rate_text(loaded.seconds) + " s\n" + "memory: weights " + bytes_text(plan.weights_mapped) + table_text(plan) +
-         ", keys and values up to " + bytes_text(plan.kv_cache.total()) + ", activations " +
-         bytes_text(plan.activations) + "\n" + "chat format: " + format.description() + "\n";
+         rate_text(loaded.seconds) + " s\n" + "memory: up to " + bytes_text(plan.total()) + ": weights " +
+         bytes_text(plan.weights_resident()) + table_text(plan) + ", keys and values " +
+         bytes_text(plan.kv_cache.total()) + ", activations " + bytes_text(plan.activations) + "\n" +
+         "chat format: " + format.description() + "\n";
 }
 
 }  // namespace carat

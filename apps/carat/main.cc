@@ -2,11 +2,13 @@
 
 #include "commands.h"
 #include "parse_and_run.h"
+#include "vanished_pages.h"
 
 int main(int argc, char** argv) {
+  carat::report_vanished_pages();
   CLI::App app(
       "Trains language models to survive quantization, and runs them.\n"
-      "A MODEL is a .gguf file or a HuggingFace folder.",
+      "A MODEL is a .gguf file, a HuggingFace folder or a .litertlm bundle.",
       "carat");
   app.set_version_flag("--version", std::string("carat ") + CARAT_VERSION);
   app.require_subcommand(1);
@@ -21,6 +23,7 @@ int main(int argc, char** argv) {
   carat::add_chat_command(app, chosen);
   carat::add_eval_command(app, chosen);
   carat::add_inspect_command(app, chosen);
+  carat::add_plan_command(app, chosen);
   carat::add_train_command(app, chosen);
   carat::add_demo_command(app, chosen);
   return carat::parse_and_run(app, chosen, argc, argv);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 
@@ -13,14 +14,21 @@ class App;
 
 namespace carat {
 
+inline constexpr int kMostThreads = 1024;
+
 /// What every command that computes with a model takes.
 struct ModelOptions {
   std::filesystem::path model;
-  int threads = 0;  ///< 0: as many as there are cores
+  int threads = 0;             ///< 0: as many as there are cores
+  uint64_t max_memory = 0;     ///< most bytes that the process may hold; 0: any number
+  Quantizers quantizers = {};  ///< of linear layers that have static ones
 };
 
-/// Adds `-m` and `-t` to a subcommand; `options` outlive the parsing.
+/// Adds `-m`, `-t` and `--max-memory` to a subcommand; `options` outlive the parsing.
 void add_model_options(CLI::App& command, ModelOptions& options);
+
+/// Adds `--no-input-quantizers` and `--no-output-quantizers`.
+void add_quantizer_options(CLI::App& command, ModelOptions& options);
 
 /// The operations that a command's models run on: the kernel table that suits this machine, and its threads.
 Result<std::unique_ptr<Ops>> create_ops(int threads);

@@ -5,9 +5,9 @@
 #include "figures.h"
 #include "formats/checkpoint.h"
 #include "formats/folder.h"
-#include "formats/scheme_json.h"
 #include "interrupt.h"
 #include "model/filler_vocabulary.h"
+#include "model/mobile_scheme.h"
 #include "model/preset.h"
 #include "model/random_model.h"
 #include "numbers.h"
@@ -37,7 +37,7 @@ Result<Vocabulary> vocabulary_for(const ModelConfig& config, const std::filesyst
 Status make_new(const NewOptions& options) {
   RandomModel model;
   CARAT_TRY(model.config, preset_config(options.preset));
-  CARAT_TRY(model.scheme, load_scheme(options.scheme));
+  CARAT_TRY(model.scheme, load_scheme(options.scheme, model.config));
   model.seed = options.seed;
   CARAT_TRY(model.vocabulary, vocabulary_for(model.config, options.tokenizer));
 
@@ -79,8 +79,7 @@ void add_new_command(CLI::App& app, Work& chosen) {
       ->required()
       ->type_name("PATH");
   command
-      ->add_option("--scheme", options->scheme,
-                   "The lattices of the weights: " + built_in_scheme_names() + ", or a JSON file")
+      ->add_option("--scheme", options->scheme, "The lattices of the weights: " + scheme_names() + ", or a JSON file")
       ->capture_default_str()
       ->type_name("SCHEME");
   command

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace carat {
@@ -21,5 +22,13 @@ CLI::Validator seed_number();
 
 /// Refuses what is no decimal number from `least` to 2^63 - 1.
 CLI::Validator count_of_at_least(uint64_t least);
+
+/// The bytes that a text such as "950M", "1.5GiB", "2 GB" or "1073741824" stands for: K, M, G and T are powers of 1000,
+/// KiB, MiB, GiB and TiB of 1024, in any case; a part of a byte is dropped. Nothing for what is no such size, for none
+/// at all and for more than 2^63 - 1.
+std::optional<uint64_t> parse_size(std::string_view text);
+
+/// Refuses what `parse_size` does not take, and makes plain bytes of what it does.
+CLI::Validator size_in_bytes();
 
 }  // namespace carat

@@ -21,6 +21,7 @@
 #include "numbers.h"
 #include "one_answer.h"
 #include "output.h"
+#include "plan_rows.h"
 #include "session/generate.h"
 
 namespace carat {
@@ -78,27 +79,42 @@ Result<std::vector<int32_t>> parse_ids(std::string_view text) {
   return ids;
 }
 
-Result<std::vector<int32_t>> prompt_ids(const RunOptions& options, const Tokenizer& tokenizer) {
-  if (options.token_ids) return parse_ids(*options.token_ids);
-  CARAT_TRY(const std::string text, prompt_text(options));
+/// What the answer follows: ids as they are, or a text.
+struct Prompt {
+  std::optional<std::vector<int32_t>> ids;
+  std::string text;
+};
+
+Result<Prompt> read_any_prompt(const RunOptions& options) {
+  Prompt prompt;
+  if (options.token_ids) {
+    CARAT_TRY(prompt.ids, parse_ids(*options.token_ids));
+  } else {
+    CARAT_TRY(prompt.text, prompt_text(options));
+  }
+  return prompt;
+}
+
+std::vector<int32_t> prompt_ids(const Prompt& prompt, const Tokenizer& tokenizer) {
+  if (prompt.ids) return *prompt.ids;
   std::vector<int32_t> ids = {tokenizer.bos()};
-  const std::vector<int32_t> encoded = tokenizer.encode(text);
+  const std::vector<int32_t> encoded = tokenizer.encode(prompt.text);
   ids.insert(ids.end(), encoded.begin(), encoded.end());
   return ids;
+}
+
+/// What the context is not made smaller than: the prompt, in a chat with its turns, and the answer.
+int64_t positions_needed(const RunOptions& options, const Prompt& prompt, const Tokenizer& tokenizer) {
+  constexpr int64_t kTurns = 64;
+  int64_t positions = static_cast<int64_t>(prompt_ids(prompt, tokenizer).size());
+  if (options.chat) positions += static_cast<int64_t>(tokenizer.encode(options.flags.system).size()) + kTurns;
+  return positions + std::min(options.flags.generation.tokens.value_or(kAnswerTokens), kLongestContext);
 }
 
 nlohmann::ordered_json calls_json(const std::vector<ToolCall>& calls) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
   for (const ToolCall& call : calls) list.push_back({{"name", call.name}, {"arguments", call.arguments}});
   return list;
-}
-
-nlohmann::ordered_json to_json(const MemoryPlan& plan) {
-  return {{"weights", plan.weights_mapped + plan.weights_decoded},
-          {"per_layer_table", plan.per_layer_table},
-          {"keys_and_values", plan.kv_cache.total()},
-          {"activations", plan.activations},
-          {"resident", plan.resident()}};
 }
 
 nlohmann::ordered_json to_json(const Answer& answer, const LoadedModel& loaded, bool chat) {
@@ -127,9 +143,8 @@ void print_timings(const Generation& generation) {
 }
 
 /// What follows a prompt that is no message of a chat.
-Result<Answer> go_on_from_prompt(const RunOptions& options, const LoadedModel& loaded) {
+Result<Answer> go_on_from_prompt(const RunOptions& options, const Prompt& prompt, const LoadedModel& loaded) {
   const GenerationFlags& flags = options.flags.generation;
-  CARAT_TRY(const std::vector<int32_t> prompt, prompt_ids(options, *loaded.tokenizer));
   const std::atomic<bool>& interrupted = watch_interrupts();
   CARAT_TRY(StopStrings stop_strings, StopStrings::create(flags.stop));
   Answer answer;
@@ -140,7 +155,7 @@ Result<Answer> go_on_from_prompt(const RunOptions& options, const LoadedModel& l
     return written.ok() && !interrupted;
   };
   CARAT_TRY(answer.generation,
-            generate_text(*loaded.session, *loaded.tokenizer, prompt,
+            generate_text(*loaded.session, *loaded.tokenizer, prompt_ids(prompt, *loaded.tokenizer),
                           {.tokens = flags.tokens.value_or(kAnswerTokens), .stop = loaded.model->vocabulary().stop},
                           std::move(stop_strings), take));
   if (!options.json && written.ok()) written = write_output("\n");
@@ -148,14 +163,13 @@ Result<Answer> go_on_from_prompt(const RunOptions& options, const LoadedModel& l
   return answer;
 }
 
-Result<Answer> answer(const RunOptions& options, const LoadedModel& loaded) {
-  if (!options.chat) return go_on_from_prompt(options, loaded);
-  CARAT_TRY(const std::string text, prompt_text(options));
-  return answer_message(options.flags, loaded, text, !options.json);
+Result<Answer> answer(const RunOptions& options, const Prompt& prompt, const LoadedModel& loaded) {
+  if (!options.chat) return go_on_from_prompt(options, prompt, loaded);
+  return answer_message(options.flags, loaded, prompt.text, !options.json);
 }
 
-Status answer_prompt(const RunOptions& options, const LoadedModel& loaded) {
-  CARAT_TRY(const Answer answered, answer(options, loaded));
+Status answer_prompt(const RunOptions& options, const Prompt& prompt, const LoadedModel& loaded) {
+  CARAT_TRY(const Answer answered, answer(options, prompt, loaded));
   if (options.json) {
     CARAT_TRY_STATUS(write_output_json(to_json(answered, loaded, options.chat)));
   } else {
@@ -165,10 +179,10 @@ Status answer_prompt(const RunOptions& options, const LoadedModel& loaded) {
   return success();
 }
 
-Status answer_prompt_with_logits(const RunOptions& options, const LoadedModel& loaded) {
+Status answer_prompt_with_logits(const RunOptions& options, const Prompt& prompt, const LoadedModel& loaded) {
   CARAT_TRY(NpyFile file, NpyFile::create(options.logits, loaded.tokenizer->size()));
   loaded.session->set_logits_sink([&file](std::span<const float> logits) { return file.append(logits); });
-  const Status answered = answer_prompt(options, loaded);
+  const Status answered = answer_prompt(options, prompt, loaded);
   if (!answered.ok() && answered.error().kind != ErrorKind::kInterrupted) return answered;
   CARAT_TRY_STATUS(file.finish());
   return answered;
@@ -186,8 +200,12 @@ Status check_options(const RunOptions& options, bool conversation) {
 }
 
 Status answer_once(const RunOptions& options) {
-  CARAT_TRY(const LoadedModel loaded, load_model(options.flags.model, options.flags.generation));
-  return options.logits.empty() ? answer_prompt(options, loaded) : answer_prompt_with_logits(options, loaded);
+  CARAT_TRY(const Prompt prompt, read_any_prompt(options));
+  CARAT_TRY(const LoadedModel loaded,
+            load_model(options.flags.model, options.flags.generation,
+                       [&](const Tokenizer& by) { return positions_needed(options, prompt, by); }));
+  return options.logits.empty() ? answer_prompt(options, prompt, loaded)
+                                : answer_prompt_with_logits(options, prompt, loaded);
 }
 
 Status run(const RunOptions& options) {
@@ -219,6 +237,7 @@ void add_run_command(CLI::App& app, Work& chosen) {
   const auto options = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand("run", "Generates text, or chats");
   add_model_options(*command, options->flags.model);
+  add_quantizer_options(*command, options->flags.model);
   add_prompt_options(*command, *options);
   add_generation_options(*command, options->flags.generation);
   command->add_flag("--json", options->json, "Write one JSON object instead of the text");

@@ -7,6 +7,7 @@
 #include "formats/folder.h"
 #include "formats/scheme_json.h"
 #include "interrupt.h"
+#include "lattice/lattice.h"
 #include "model/preset.h"
 #include "parse_and_run.h"
 #include "progress.h"
@@ -40,6 +41,9 @@ Result<Origin> open_origin(const TrainRequest& request) {
   Origin origin;
   if (!request.model.empty()) {
     CARAT_TRY(origin.checkpoint, Checkpoint::open(request.model));
+    if (origin.checkpoint->container() == Container::kLitertlm) {
+      return refused(request.model + ": is a LiteRT-LM bundle; convert it to a folder first, with carat convert");
+    }
     origin.config = origin.checkpoint->config();
     origin.vocabulary = origin.checkpoint->vocabulary();
     return origin;
@@ -113,6 +117,10 @@ Status run_training(const TrainRequest& request) {
   CARAT_TRY(const Origin origin, open_origin(request));
   TrainOptions options = request.options;
   CARAT_TRY(options.scheme, load_scheme(request.scheme));
+  if (has_codes(options.scheme)) {
+    return wrong_usage("the scheme \"" + options.scheme.name + "\" has integer codes, which cannot be trained; " +
+                       "expected lattices among " + encodable_names());
+  }
   CARAT_TRY(Corpus corpus, open_corpus(request, origin, stop));
   CARAT_TRY(Log log, Log::open(request.log));
   std::fprintf(stderr, "training on %zu tokens\n", corpus.size());

@@ -59,7 +59,8 @@ typedef struct {
   int32_t penalty_window;             /* the penalties look at that many of the last ids; 0: 64, -1: all */
   const carat_logit_bias* logit_bias; /* read when the session is opened */
   int64_t logit_bias_count;
-  const char* cache_type; /* how keys and values are kept: "f32", "f16", "q8_0", "q4_0"; NULL: "f32" */
+  const char* cache_type; /* how keys and values are kept: "f32", "f16", "q8_0", "q4_0", "int8"; NULL: as the model
+                           * was trained, which is "int8" in the mobile format and "f32" otherwise */
 } carat_session_options;
 
 /* Opens a GGUF file or a HuggingFace folder. `threads` of 0 takes all cores. */

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "base/byte_source.h"
 #include "base/bytes.h"
 #include "base/result.h"
 
@@ -9,19 +10,27 @@ namespace carat {
 
 /// A file mapped read-only into memory. The pages belong to the file: they are loaded when touched and can be
 /// dropped by the system at any time. Movable; the bytes stay at their address when the map is moved.
-class FileMap {
+///
+/// The file stays open and can be read by position too, without its pages becoming part of the process. It is the same
+/// file, whatever has taken its place under the path.
+class FileMap : public ByteSource {
  public:
   /// Refuses what is no regular file; an empty file maps to no bytes.
   static Result<FileMap> open(const std::filesystem::path& path);
 
   FileMap(FileMap&& other) noexcept;
   FileMap& operator=(FileMap&& other) noexcept;
-  ~FileMap();
+  ~FileMap() override;
 
   Bytes bytes() const { return bytes_; }
+  std::string name() const override { return path_.string(); }
 
  private:
-  explicit FileMap(Bytes bytes) : bytes_(bytes) {}
+  FileMap(std::filesystem::path path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  ssize_t read_some(uint64_t offset, std::span<std::byte> out) const override;
+
+  std::filesystem::path path_;
+  int descriptor_;  // -1 after a move
   Bytes bytes_;
 };
 

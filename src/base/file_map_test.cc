@@ -51,6 +51,28 @@ TEST_F(FileMapTest, BytesStayWhereTheyAreWhenTheMapIsMoved) {
   EXPECT_EQ(as_text(assigned.bytes()), "content");
 }
 
+TEST_F(FileMapTest, ReadsByPositionTheFileThatWasOpened) {
+  const std::filesystem::path path = file_with("0123456789");
+  FileMap opened = *FileMap::open(path);
+  const FileMap map = std::move(opened);
+  std::filesystem::remove(path);
+  file_with("another");
+  std::string read(4, ' ');
+  ASSERT_TRUE(map.read(5, std::as_writable_bytes(std::span(read))).ok());
+  EXPECT_EQ(read, "5678");
+}
+
+TEST_F(FileMapTest, AFileThatBecameShorterIsAnErrorToReadByPosition) {
+  const std::filesystem::path path = file_with("0123456789");
+  const FileMap map = *FileMap::open(path);
+  std::filesystem::resize_file(path, 6);
+  std::string read(4, ' ');
+  const Status status = map.read(5, std::as_writable_bytes(std::span(read)));
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().message,
+            path.string() + ": 4 bytes at offset 5 could not be read: the file ends after 1 of them");
+}
+
 TEST_F(FileMapTest, RefusesWhatIsNoRegularFile) {
   const std::filesystem::path pipe = folder_ / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);

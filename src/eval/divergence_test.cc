@@ -45,7 +45,7 @@ TEST_F(DivergenceTest, OfAnotherModelIsPositiveAndKeepsSidesApart) {
 }
 
 TEST_F(DivergenceTest, RoundsTheKeysAndValuesOfTheModelAlone) {
-  Model same = Model::load(golden_model("e2b_bf16").folder, ops_, 7).value();
+  Model same = Model::load(golden_model("e2b_bf16").folder, ops_, {.batch = 7}).value();
   const Divergence exact = measure_divergence(model_, same, text(60), {.positions = 40}, keep_going).value();
   const WindowOptions rounded = {.positions = 40, .cache_type = DType::kF16};
   const Divergence found = measure_divergence(model_, same, text(60), rounded, keep_going).value();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace carat {
 namespace {
@@ -9,11 +10,12 @@ namespace {
 /// Windows of several models run side by side, each on its own cache.
 class SideBySide {
  public:
-  SideBySide(std::span<Model* const> models, int64_t positions, DType cache_type) : models_(models), rows_(positions) {
-    for (const Model* model : models) {
-      const DType type = caches_.empty() ? cache_type : DType::kF32;
-      caches_.emplace_back(model->config(), positions, CacheOptions{.type = type, .batch = model->batch()});
-      rows_ = std::min(rows_, model->logit_rows());
+  /// `kept` is how each model keeps keys and values.
+  SideBySide(std::span<Model* const> models, int64_t positions, std::span<const CacheOptions> kept)
+      : models_(models), rows_(positions) {
+    for (size_t m = 0; m < models.size(); ++m) {
+      caches_.emplace_back(models[m]->config(), positions, kept[m]);
+      rows_ = std::min(rows_, models[m]->logit_rows());
     }
     logits_.resize(models.size());
     predictions_.resize(models.size());
@@ -69,14 +71,23 @@ Result<int64_t> window_positions(std::span<Model* const> models, const WindowOpt
   return wrong_usage("a window needs 2 positions or more, found " + std::to_string(positions));
 }
 
+Result<std::vector<CacheOptions>> kept_by(std::span<Model* const> models, std::optional<DType> type_of_first) {
+  std::vector<CacheOptions> kept;
+  for (const Model* model : models) {
+    CARAT_TRY(CacheOptions options, model->cache_options(kept.empty() ? type_of_first : std::nullopt));
+    kept.push_back(std::move(options));
+  }
+  return kept;
+}
+
 }  // namespace
 
 Status visit_predictions(std::span<Model* const> models, std::span<const int32_t> ids, const WindowOptions& options,
                          const EvalProgress& progress, const PredictionVisitor& visit) {
   CARAT_TRY_STATUS(check_text(models, ids));
   CARAT_TRY(const int64_t positions, window_positions(models, options));
-  CARAT_TRY_STATUS(check_cache_type(options.cache_type, models.front()->config()));
-  SideBySide side_by_side(models, positions, options.cache_type);
+  CARAT_TRY(const std::vector<CacheOptions> kept, kept_by(models, options.cache_type));
+  SideBySide side_by_side(models, positions, kept);
   const auto predicted_per_window = static_cast<size_t>(positions - 1);
   std::vector<int32_t> window;
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace carat {
 /// positions - 1 ids of the text. Every id of the text is predicted exactly once, from those before it in its
 /// window. The last window may be shorter.
 struct WindowOptions {
-  int64_t positions = 512;         ///< at least 2; no more than the model's context is used
-  DType cache_type = DType::kF32;  ///< how the first model keeps keys and values; any other keeps them in float32
+  int64_t positions = 512;          ///< at least 2; no more than the model's context is used
+  std::optional<DType> cache_type;  ///< how the first model keeps keys and values, none is its own way (see
+                                    ///< `Model::cache_options`); any other model keeps them in its own way
 };
 
 /// Called after every piece; returns whether to go on.

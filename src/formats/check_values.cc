@@ -6,7 +6,9 @@
 #include <initializer_list>
 #include <string>
 
+#include "formats/code_scales.h"
 #include "formats/quote.h"
+#include "lattice/codes.h"
 #include "tensor/block.h"
 #include "tensor/super_block.h"
 
@@ -74,7 +76,7 @@ size_t first_bad_block(DType dtype, Bytes bytes) {
     case DType::kI2:
     case DType::kS4:
     case DType::kS2:
-      return bytes.size();  // every code is a number; their scales are checked where they are read
+      return bytes.size();  // every code is a number
   }
   __builtin_unreachable();
 }
@@ -83,11 +85,26 @@ size_t first_bad_block(DType dtype, Bytes bytes) {
 
 Status check_values(const NamedTensor& tensor, const std::string& source) {
   const DType dtype = tensor.view.dtype;
+  if (is_code_type(dtype)) return check_scales(tensor.name, tensor.view.scales, source);
   const size_t block = first_bad_block(dtype, tensor.view.data);
   if (block == tensor.view.data.size() / static_cast<size_t>(block_bytes(dtype))) return success();
   const std::string what = block_elements(dtype) == 1 ? "value" : "scale of block";
   return refused(source + ": " + printable(tensor.name) + ": " + what + " " + std::to_string(block) + " of " +
                  std::string(dtype_name(dtype)) + " is not finite; the file is damaged, copy or convert it again");
+}
+
+bool has_lowest_code(const TensorView& codes) {
+  constexpr size_t kAtOnce = 4096;
+  const int8_t lowest = static_cast<int8_t>(code_range(code_bits(codes.dtype)).lowest);
+  const auto per_byte = static_cast<size_t>(block_elements(codes.dtype));
+  int8_t unpacked[kAtOnce];
+  for (size_t begin = 0; begin < codes.data.size(); begin += kAtOnce / per_byte) {
+    const Bytes bytes = codes.data.subspan(begin, std::min(kAtOnce / per_byte, codes.data.size() - begin));
+    const std::span<int8_t> some(unpacked, bytes.size() * per_byte);
+    unpack_codes(codes.dtype, bytes, some);
+    if (std::ranges::find(some, lowest) != some.end()) return true;
+  }
+  return false;
 }
 
 }  // namespace carat

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "lattice/codes.h"
 #include "lattice/lattice.h"
 
 namespace carat {
@@ -83,6 +84,34 @@ TEST(CheckValues, RefusesScalesOfBlocks) {
   const auto status = check(DType::kQ4_0, stored);
   ASSERT_FALSE(status.ok());
   EXPECT_NE(status.error().message.find("scale of block 2"), std::string::npos) << status.error().message;
+}
+
+TEST(CheckValues, ReadsTheScalesOfCodes) {
+  const std::vector<std::byte> codes(64);
+  for (const float broken : {0.0f, -1.0f, kInfinity, kNan}) {
+    std::vector<float> scales(4, 0.5f);
+    NamedTensor tensor = {"model.x.weight",
+                          {DType::kI4, {4, 32}, codes, {DType::kF32, 1, std::as_bytes(std::span(scales))}}};
+    EXPECT_TRUE(check_values(tensor, "folder").ok());
+    scales[2] = broken;
+    const auto status = check_values(tensor, "folder");
+    ASSERT_FALSE(status.ok());
+    EXPECT_NE(status.error().message.find("folder: model.x.weight"), std::string::npos) << status.error().message;
+    EXPECT_NE(status.error().message.find("row 2"), std::string::npos) << status.error().message;
+  }
+}
+
+TEST(CheckValues, FindsTheLowestCode) {
+  for (const DType dtype : {DType::kI8, DType::kI4, DType::kI2, DType::kS4, DType::kS2}) {
+    std::vector<int8_t> codes(9000, static_cast<int8_t>(code_range(code_bits(dtype)).lowest + 1));
+    std::vector<std::byte> stored(*row_bytes(dtype, codes.size()));
+    const TensorView view = {dtype, {1, 9000}, stored};
+    pack_codes(dtype, codes, stored);
+    EXPECT_FALSE(has_lowest_code(view)) << dtype_name(dtype);
+    --codes.back();
+    pack_codes(dtype, codes, stored);
+    EXPECT_TRUE(has_lowest_code(view)) << dtype_name(dtype);
+  }
 }
 
 }  // namespace

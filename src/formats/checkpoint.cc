@@ -1,12 +1,18 @@
 #include "formats/checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <functional>
 #include <unordered_set>
 
 #include "formats/folder.h"
 #include "formats/gguf_gemma4.h"
+#include "formats/litertlm_gemma4.h"
+#include "formats/litertlm_tensors.h"
 #include "formats/names.h"
 #include "formats/quote.h"
+#include "lattice/recarry.h"
 #include "lattice/scheme.h"
 
 namespace carat {
@@ -15,6 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
+constexpr std::string_view kPerLayerTable = "model.embed_tokens_per_layer.weight";
+constexpr std::string_view kWeight = ".weight";
 constexpr std::string_view kGateAndUp = "experts.gate_up_proj";
 constexpr std::string_view kGate = "experts.gate_proj";
 constexpr std::string_view kUp = "experts.up_proj";
@@ -84,12 +92,25 @@ std::vector<TensorSpec> gate_and_up_as_found(const TensorSpec& merged, const Fou
   return {merged};
 }
 
-/// `expected_tensors` in the form in which the file holds the experts.
+/// The per-layer table itself, or a table for each layer where the file has those instead.
+std::vector<TensorSpec> per_layer_table_as_found(const ModelConfig& config, const TensorSpec& table,
+                                                 const FoundTensors& found) {
+  if (found.contains(table.name) || !found.contains(per_layer_part(0))) return {table};
+  std::vector<TensorSpec> parts;
+  for (int64_t layer = 0; layer < config.layer_count(); ++layer) {
+    parts.push_back({per_layer_part(layer), DType::kF32, {config.vocabulary, config.per_layer_width}});
+  }
+  return parts;
+}
+
+/// `expected_tensors` in the form in which the file holds the experts and the per-layer table.
 std::vector<TensorSpec> expected_as_found(const ModelConfig& config, const FoundTensors& found) {
   std::vector<TensorSpec> expected;
   for (TensorSpec& spec : expected_tensors(config)) {
     if (spec.name.ends_with(kGateAndUp)) {
       for (TensorSpec& part : gate_and_up_as_found(spec, found)) expected.push_back(std::move(part));
+    } else if (spec.name == kPerLayerTable) {
+      for (TensorSpec& part : per_layer_table_as_found(config, spec, found)) expected.push_back(std::move(part));
     } else {
       expected.push_back(std::move(spec));
     }
@@ -114,6 +135,21 @@ Status check_tensor(Container container, const TensorSpec& expected, const Tenso
                                    : "; the file is damaged or was made for another model"));
 }
 
+bool is_linear(const TensorSpec& spec) {
+  return spec.shape.size() == 2 && spec.name.ends_with(kWeight) && !spec.name.starts_with("model.embed_tokens");
+}
+
+Status check_static_scale(const std::string& name, const TensorView& found, const std::string& source) {
+  if (!found.shape.empty() || found.dtype != DType::kF32) {
+    return refused(source + ": " + name + ": expected one F32 number, found " + described(found.dtype, found.shape));
+  }
+  float scale = 0;
+  std::memcpy(&scale, found.data.data(), sizeof scale);
+  if (std::isfinite(scale) && scale > 0) return success();
+  return refused(source + ": " + name + ": expected a scale above zero, found " + number_text(scale) +
+                 "; the file is damaged, copy or convert it again");
+}
+
 bool may_be_left_out(const ModelConfig& config, const std::string& name) {
   if (!name.starts_with("model.layers.")) return true;
   for (size_t layer = 0; layer < config.layers.size(); ++layer) {
@@ -135,6 +171,12 @@ std::string why_unexpected(const std::string& name, const std::unordered_map<std
   }
   return "the model's configuration has no such tensor; the file is of another model or in a form that is not "
          "supported";
+}
+
+/// The type of codes of this width that safetensors packs.
+DType packed_codes(DType codes) {
+  if (codes == DType::kS4) return DType::kI4;
+  return codes == DType::kS2 ? DType::kI2 : codes;
 }
 
 /// Whether a tensor is stored as one that lies on the lattice of `scheme` would be.
@@ -165,8 +207,13 @@ Container container_of_path(const fs::path& target) {
 }
 
 DType storable(Container container, DType lattice, std::string_view name, const Shape& shape) {
-  if (container == Container::kGguf) return shape.size() == 1 || is_router(name) ? DType::kF32 : lattice;
-  return block_elements(lattice) == 1 ? lattice : DType::kF32;
+  if (container != Container::kGguf) {
+    if (is_code_type(lattice)) return packed_codes(lattice);
+    return block_elements(lattice) == 1 ? lattice : DType::kF32;
+  }
+  if (shape.size() < 2 || is_router(name)) return DType::kF32;
+  if (!is_code_type(lattice)) return lattice;
+  return block_type_of(lattice, shape.back()).value_or(DType::kQ4_0);
 }
 
 std::string name_in(Container container, const std::string& name) {
@@ -179,7 +226,7 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
   tensors.push_back({std::string(kEmbedding), DType::kF32, {config.vocabulary, config.hidden}});
   if (config.per_layer_width != 0) {
     const int64_t packed = config.layer_count() * config.per_layer_width;
-    tensors.push_back({"model.embed_tokens_per_layer.weight", DType::kF32, {config.vocabulary, packed}});
+    tensors.push_back({std::string(kPerLayerTable), DType::kF32, {config.vocabulary, packed}});
     tensors.push_back({"model.per_layer_model_projection.weight", DType::kF32, {packed, config.hidden}});
     tensors.push_back({"model.per_layer_projection_norm.weight", DType::kF32, {config.per_layer_width}});
   }
@@ -191,7 +238,27 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
   return tensors;
 }
 
+std::vector<TensorSpec> static_scales(const ModelConfig& config) {
+  std::vector<TensorSpec> scales;
+  const auto add = [&](const std::string& name) { scales.push_back({name, DType::kF32, {}}); };
+  const auto add_linear = [&](const std::string& module) {
+    add(module + ".input_activation_scale");
+    add(module + ".output_activation_scale");
+  };
+  for (const TensorSpec& spec : expected_tensors(config)) {
+    if (is_linear(spec)) add_linear(spec.name.substr(0, spec.name.size() - kWeight.size()));
+  }
+  for (int64_t layer = 0; layer < config.layer_count(); ++layer) {
+    if (!config.owns_kv(static_cast<size_t>(layer))) continue;
+    add(layer_name(layer, "self_attn.k_cache_scale"));
+    add(layer_name(layer, "self_attn.v_cache_scale"));
+  }
+  add_linear("lm_head");
+  return scales;
+}
+
 Status Checkpoint::take(CheckpointContent content, const std::string& source) {
+  container_ = content.container;
   if (content.config.vocabulary != content.vocabulary.size()) {
     return refused(source + ": the model has " + std::to_string(content.config.vocabulary) +
                    " vocabulary entries, its tokenizer " + std::to_string(content.vocabulary.size()) +
@@ -216,8 +283,27 @@ Status Checkpoint::take(CheckpointContent content, const std::string& source) {
     index_[expected.name] = tensors_.size();
     tensors_.push_back({std::move(expected.name), *entry->second});
   }
+  for (TensorSpec& scale : static_scales(content.config)) {
+    const auto entry = found.find(scale.name);
+    if (entry == found.end()) continue;
+    CARAT_TRY_STATUS(check_static_scale(scale.name, *entry->second, source));
+    index_[scale.name] = tensors_.size();
+    tensors_.push_back({std::move(scale.name), *entry->second});
+  }
+  const size_t weights = container_ == Container::kGguf ? tensors_.size() : 0;
+  for (size_t i = 0; i < weights; ++i) {
+    const auto entry = found.find(tensors_[i].name + "_scale");
+    if (entry == found.end()) continue;
+    index_[std::string(entry->first)] = tensors_.size();
+    tensors_.push_back({std::string(entry->first), *entry->second});
+  }
+  bytes_left_out_ = content.bytes_left_out;
   for (const NamedTensor& tensor : content.tensors) {
-    if (index_.contains(tensor.name) || may_be_left_out(content.config, tensor.name)) continue;
+    if (index_.contains(tensor.name)) continue;
+    if (may_be_left_out(content.config, tensor.name)) {
+      bytes_left_out_ += tensor.view.data.size();
+      continue;
+    }
     return refused(source + ": " + printable(name_in(container_, tensor.name)) + ": " +
                    why_unexpected(tensor.name, index_));
   }
@@ -229,21 +315,30 @@ Status Checkpoint::take(CheckpointContent content, const std::string& source) {
   }
   vocabulary_ = std::move(content.vocabulary);
   storage_ = std::move(content.storage);
+  files_ = std::move(content.files);
   return success();
 }
 
 Result<Checkpoint> Checkpoint::open(const fs::path& path) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) {
-    return refused(path.string() + ": there is no such file or folder; name a .gguf file or a HuggingFace folder");
+    return refused(path.string() +
+                   ": there is no such file or folder; name a .gguf file, a HuggingFace folder or a .litertlm bundle");
   }
   Checkpoint checkpoint;
   checkpoint.path_ = path;
-  checkpoint.container_ = fs::is_directory(path, ignored) ? Container::kSafetensors : Container::kGguf;
-  CARAT_TRY(CheckpointContent content,
-            checkpoint.container_ == Container::kGguf ? read_gemma4_gguf(path) : read_folder(path));
+  const auto read = fs::is_directory(path, ignored) ? read_folder
+                    : is_litertlm_path(path)        ? read_litertlm
+                                                    : read_gemma4_gguf;
+  CARAT_TRY(CheckpointContent content, read(path));
   CARAT_TRY_STATUS(checkpoint.take(std::move(content), path.string()));
   return checkpoint;
+}
+
+void Checkpoint::drop_pieces() {
+  vocabulary_.pieces = std::vector<std::string>();
+  vocabulary_.scores = std::vector<float>();
+  vocabulary_.merges = std::vector<Merge>();
 }
 
 const TensorView* Checkpoint::find(std::string_view name) const {
@@ -251,9 +346,20 @@ const TensorView* Checkpoint::find(std::string_view name) const {
   return entry == index_.end() ? nullptr : &tensors_[entry->second].view;
 }
 
-Result<uint64_t> write_checkpoint(const fs::path& target, const ModelConfig& config, const Vocabulary& vocabulary,
-                                  const std::vector<TensorSpec>& tensors, const TensorProducer& producer) {
-  const Container container = container_of_path(target);
+std::optional<SourcePlace> Checkpoint::place_of(Bytes bytes) const {
+  for (const FileMap* file : files_) {
+    const std::byte* begin = file->bytes().data();
+    const std::byte* end = begin + file->bytes().size();
+    const bool inside = std::less_equal{}(begin, bytes.data()) && std::less{}(bytes.data(), end);
+    if (inside) return SourcePlace{file, static_cast<uint64_t>(bytes.data() - begin)};
+  }
+  return std::nullopt;
+}
+
+Result<uint64_t> write_checkpoint(const fs::path& target, Container container, const ModelConfig& config,
+                                  const Vocabulary& vocabulary, const std::vector<TensorSpec>& tensors,
+                                  const TensorProducer& producer) {
+  CARAT_CHECK(container != Container::kLitertlm, "a container that can be written");
   for (const TensorSpec& tensor : tensors) {
     CARAT_CHECK(storable(container, tensor.dtype, tensor.name, tensor.shape) == tensor.dtype,
                 "a type that the container can hold");
@@ -264,7 +370,12 @@ Result<uint64_t> write_checkpoint(const fs::path& target, const ModelConfig& con
                    "; use another scheme");
   }
   return container == Container::kGguf ? write_gemma4_gguf(target, config, vocabulary, tensors, producer)
-                                       : write_folder(target, config, vocabulary, tensors, producer);
+                                       : write_folder(target, container, config, vocabulary, tensors, producer);
+}
+
+Result<uint64_t> write_checkpoint(const fs::path& target, const ModelConfig& config, const Vocabulary& vocabulary,
+                                  const std::vector<TensorSpec>& tensors, const TensorProducer& producer) {
+  return write_checkpoint(target, container_of_path(target), config, vocabulary, tensors, producer);
 }
 
 }  // namespace carat

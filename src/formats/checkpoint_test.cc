@@ -265,7 +265,7 @@ void append_tensor(const fs::path& path, const std::string& name, const std::str
 }
 
 TEST(Checkpoint, TowersMayHaveTypesThatNobodyReads) {
-  for (const char* dtype : {"I8", "U8", "BOOL", "I64", "F8_E4M3", "F4"}) {
+  for (const char* dtype : {"I8", "U8", "BOOL", "F8_E4M3", "F4"}) {
     const TemporaryFolder folder;
     write_specs(folder / "m", [](auto&) {});
     append_tensor(folder / "m/model.safetensors", "model.vision_tower.layers.0.weight", dtype);
@@ -514,6 +514,37 @@ TEST(Checkpoint, ARecordedSchemeThatTheTypesContradictDoesNotCount) {
   EXPECT_EQ(scheme_read(folder / "m", "q4_0", "f16"), "");
   EXPECT_EQ(scheme_read(folder / "m", "q4_0", "f32"), "q4_0");
   EXPECT_EQ(scheme_read(folder / "m.gguf", "q4_0", "f32"), "");
+}
+
+TEST(Checkpoint, EveryContainerHasATypeForCodes) {
+  const auto in = [](Container container, DType codes, int64_t columns) {
+    return storable(container, codes, "model.layers.0.mlp.up_proj.weight", {32, columns});
+  };
+  for (const Container folder : {Container::kSafetensors, Container::kCompressedTensors}) {
+    EXPECT_EQ(in(folder, DType::kI8, 32), DType::kI8);
+    EXPECT_EQ(in(folder, DType::kI4, 32), DType::kI4);
+    EXPECT_EQ(in(folder, DType::kS4, 32), DType::kI4);
+    EXPECT_EQ(in(folder, DType::kS2, 32), DType::kI2);
+  }
+  EXPECT_EQ(in(Container::kGguf, DType::kI8, 32), DType::kQ8_0);
+  EXPECT_EQ(in(Container::kGguf, DType::kS4, 32), DType::kQ4_0);
+  EXPECT_EQ(in(Container::kGguf, DType::kI2, 128), DType::kQ2_0);
+  EXPECT_EQ(in(Container::kGguf, DType::kI2, 96), DType::kQ4_0);
+  EXPECT_EQ(storable(Container::kGguf, DType::kF32, "model.layers.0.self_attn.k_cache_scale", {}), DType::kF32);
+}
+
+TEST(Checkpoint, StaticQuantizersAreNumbersAboveZero) {
+  const TemporaryFolder folder;
+  const std::string known = "model.layers.0.mlp.up_proj.output_activation_scale";
+  write_specs(folder / "m", with({known, DType::kF32, {}}));
+  expect_refused(folder / "m", known + ": expected a scale above zero, found 0");
+  write_specs(folder / "m", with({known, DType::kF32, {1}}));
+  expect_refused(folder / "m", known + ": expected one F32 number, found [1] F32");
+  for (const std::string unknown :
+       {"model.layers.0.mlp.input_activation_scale", "model.layers.5.self_attn.k_cache_scale"}) {
+    write_specs(folder / "m", with({unknown, DType::kF32, {}}));
+    expect_refused(folder / "m", unknown + ": the model's configuration has no such tensor");
+  }
 }
 
 TEST(Checkpoint, ATemplateMayStandInTheConfigurationOfTheTokenizer) {

@@ -13,6 +13,7 @@ using nlohmann::json;
 
 constexpr std::string_view kSliding = "sliding_attention";
 constexpr std::string_view kFull = "full_attention";
+constexpr const char* kQuantization = "quantization_config";
 
 // What transformers assumes when a key is missing; the unified model (12B) has values of its own.
 struct Defaults {
@@ -55,26 +56,21 @@ Status refuse_other_classes(const JsonFields& fields) {
   return success();
 }
 
-Status refuse_quantized(const JsonFields& fields) {
-  if (!fields.has("quantization_config")) return success();
-  CARAT_TRY(const JsonFields quantization, fields.object("quantization_config"));
-  CARAT_TRY(const std::string method, quantization.text("quant_method", "unknown"));
-  return fields.refusal("quantization_config", "weights quantized by the method " + in_quotes(method) +
-                                                   " are not supported; take the model's F32, F16 or BF16 weights, " +
-                                                   "or a GGUF file");
-}
-
 Status refuse_flag(const JsonFields& fields, const char* key, bool supported, const char* what) {
   CARAT_TRY(const bool found, fields.flag(key, supported));
   if (found == supported) return success();
   return fields.refusal(key, std::string(what) + " not supported");
 }
 
-Status refuse_unsupported(const JsonFields& fields) {
-  CARAT_TRY_STATUS(refuse_quantized(fields));
+/// Quantized checkpoints hold the head beside the embedding; their readers see to it that it is the same.
+Status refuse_head_apart(const JsonFields& fields, bool quantized) {
+  return quantized ? success() : refuse_flag(fields, "tie_word_embeddings", true, "a head apart from the embedding is");
+}
+
+Status refuse_unsupported(const JsonFields& fields, bool quantized) {
   if (fields.has("rope_scaling")) return fields.refusal("rope_scaling", "scaled positions are not supported");
   CARAT_TRY_STATUS(refuse_flag(fields, "attention_bias", false, "biases are"));
-  CARAT_TRY_STATUS(refuse_flag(fields, "tie_word_embeddings", true, "a head apart from the embedding is"));
+  CARAT_TRY_STATUS(refuse_head_apart(fields, quantized));
   CARAT_TRY(const std::string bidirectional, fields.text("use_bidirectional_attention", "vision"));
   if (bidirectional != "vision") {
     return fields.refusal("use_bidirectional_attention", in_quotes(bidirectional) + " is not supported for text");
@@ -253,10 +249,10 @@ Status read_scalars(const JsonFields& fields, ModelConfig& config) {
   return success();
 }
 
-Result<ModelConfig> read_text_config(const JsonFields& fields, const std::string& source) {
+Result<ModelConfig> read_text_config(const JsonFields& fields, bool quantized, const std::string& source) {
   CARAT_TRY_STATUS(refuse_other_models(fields));
   CARAT_TRY_STATUS(refuse_other_classes(fields));
-  CARAT_TRY_STATUS(refuse_unsupported(fields));
+  CARAT_TRY_STATUS(refuse_unsupported(fields, quantized));
   ModelConfig config;
   CARAT_TRY_STATUS(read_scalars(fields, config));
   CARAT_TRY_STATUS(read_layers(fields, config));
@@ -270,13 +266,13 @@ Result<ModelConfig> read_text_config(const JsonFields& fields, const std::string
 Result<ModelConfig> config_from_json(const std::string& text, const std::string& source) {
   CARAT_TRY(const json root, parse_json_object(text, source));
   const JsonFields top(root, source);
-  if (!top.has("text_config")) return read_text_config(top, source);
+  if (!top.has("text_config")) return read_text_config(top, top.has(kQuantization), source);
   CARAT_TRY_STATUS(refuse_other_models(top));
   CARAT_TRY_STATUS(refuse_other_classes(top));
-  CARAT_TRY_STATUS(refuse_quantized(top));
-  CARAT_TRY_STATUS(refuse_flag(top, "tie_word_embeddings", true, "a head apart from the embedding is"));
   CARAT_TRY(const JsonFields text_config, top.object("text_config"));
-  return read_text_config(text_config, source);
+  const bool quantized = top.has(kQuantization) || text_config.has(kQuantization);
+  CARAT_TRY_STATUS(refuse_head_apart(top, quantized));
+  return read_text_config(text_config, quantized, source);
 }
 
 }  // namespace carat

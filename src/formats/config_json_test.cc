@@ -166,13 +166,17 @@ TEST(ConfigJson, RefusesOtherModels) {
   expect_refused("hidden_activation", "silu", "hidden_activation");
 }
 
-TEST(ConfigJson, RefusesQuantizedWeightsByTheirMethod) {
-  const json quantization = {{"quant_method", "compressed-tensors"}};
-  expect_refused("quantization_config", quantization, "the method \"compressed-tensors\" are not supported");
-  expect_refused("quantization_config", json::object(), "the method \"unknown\"");
-  json composite = {{"model_type", "gemma4"}, {"text_config", json::parse(written())}};
-  composite["quantization_config"] = {{"quant_method", "fp8"}};
-  expect_refused(composite, "the method \"fp8\" are not supported; take the model's F32, F16 or BF16 weights");
+// Who reads the quantized tensors sees to it that the head is the embedding.
+TEST(ConfigJson, AHeadApartIsAllowedInQuantizedCheckpoints) {
+  json text = json::parse(written());
+  text["tie_word_embeddings"] = false;
+  const json quantization = {{"quant_method", "gemma"}};
+  json composite = {{"model_type", "gemma4"}, {"text_config", text}, {"tie_word_embeddings", false}};
+  expect_refused(composite, "tie_word_embeddings");
+  composite["quantization_config"] = quantization;
+  EXPECT_TRUE(config_from_json(composite.dump(), "config.json").ok());
+  text["quantization_config"] = quantization;
+  EXPECT_TRUE(config_from_json(text.dump(), "config.json").ok());
 }
 
 TEST(ConfigJson, RefusesValuesThatMakeNoSense) {

@@ -1,16 +1,16 @@
 #include "formats/convert.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
-#include <charconv>
-#include <cmath>
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
-#include "base/mapped_pages.h"
+#include "formats/convert_codes.h"
+#include "formats/convert_columns.h"
+#include "formats/convert_piece.h"
+#include "formats/convert_plan.h"
 #include "formats/names.h"
 #include "formats/quote.h"
 #include "lattice/lattice.h"
@@ -18,170 +18,161 @@
 namespace carat {
 namespace {
 
-// A multiple of every block length, so that a piece of a tensor is a whole number of blocks.
-constexpr uint64_t kPieceElements = uint64_t{1} << 20;
-
-uint64_t count_elements(const TensorView& view) {
-  return static_cast<uint64_t>(view.rows()) * static_cast<uint64_t>(view.columns());
-}
-
-/// Values that lie one after the other in a tensor of the input.
-struct Run {
-  const NamedTensor* tensor;
-  uint64_t begin;
-  uint64_t count;
-};
-
-/// A tensor of the output, with the values of the input that make it up, in order.
-struct Output {
-  TensorSpec spec;
-  std::vector<Run> runs;
-};
-
-/// The gates and the ups of all experts as one tensor [E, 2 Fe, D], expert after expert.
-Output merged_experts(const NamedTensor& gate, const NamedTensor& up, std::string name) {
-  const Shape& half = gate.view.shape;
-  const DType dtype = gate.view.dtype == up.view.dtype ? gate.view.dtype : DType::kF32;
-  Output merged{{std::move(name), dtype, {half[0], 2 * half[1], half[2]}}, {}};
-  const auto count = static_cast<uint64_t>(half[1]) * static_cast<uint64_t>(half[2]);
-  for (uint64_t expert = 0; expert < static_cast<uint64_t>(half[0]); ++expert) {
-    for (const NamedTensor* part : {&gate, &up}) merged.runs.push_back({part, expert * count, count});
-  }
-  return merged;
-}
-
-/// The tensors of `input` in the form that `container` has for them, with the types in which they are stored now. Only
-/// GGUF knows the gates and ups of experts as tensors of their own.
-std::vector<Output> arrange(const Checkpoint& input, Container container) {
-  constexpr std::string_view kGate = ".experts.gate_proj";
-  std::vector<Output> outputs;
-  const std::vector<NamedTensor>& tensors = input.tensors();
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const NamedTensor& tensor = tensors[i];
-    if (container == Container::kSafetensors && tensor.name.ends_with(kGate)) {
-      const std::string layer = tensor.name.substr(0, tensor.name.size() - kGate.size());
-      outputs.push_back(merged_experts(tensor, tensors[++i], layer + ".experts.gate_up_proj"));
-    } else {
-      outputs.push_back(
-          {{tensor.name, tensor.view.dtype, tensor.view.shape}, {{&tensor, 0, count_elements(tensor.view)}}});
-    }
-  }
-  return outputs;
-}
-
-bool same_bits(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b); }
-
-std::string value_text(float value) {
-  std::array<char, 32> text{};
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value);
-  return std::string(text.data(), end.ptr);
-}
-
 bool stores_every_matrix(const Scheme& scheme, const Checkpoint& checkpoint) {
   return std::ranges::all_of(checkpoint.tensors(), [&](const NamedTensor& tensor) {
-    if (tensor.view.shape.size() < 2 || is_router(tensor.name)) return true;
+    if (tensor.view.shape.size() < 2 || is_router(tensor.name) || is_exact_scale(tensor.name)) return true;
     return scheme.lattice_of(tensor.name) == tensor.view.dtype;
   });
 }
 
-/// Moves the tensors of one checkpoint to their lattices, piece by piece.
+bool is_weight(const Output& output) { return !output.number && !is_exact_scale(output.spec.name); }
+
+bool finds_scales(const Output& output) { return output.codes && output.codes->origin == CodeOrigin::kValues; }
+
+uint64_t weights_to_count(const std::vector<Output>& outputs) {
+  uint64_t total = 0;
+  for (const Output& output : outputs) {
+    if (!is_weight(output)) continue;
+    total += static_cast<uint64_t>(*element_count(output.spec.shape)) * (finds_scales(output) ? 2 : 1);
+  }
+  return total;
+}
+
+/// Makes the tensors of a new checkpoint, in any order and any number of times; what the first time does counts.
 class Converter {
  public:
-  /// The lattices are those of `scheme`, or of the stored types when it is null. With `exact` nothing may move.
-  Converter(const Checkpoint& input, const Scheme* scheme, bool exact, const ConvertProgress& progress)
-      : input_(input), scheme_(scheme), exact_(exact), progress_(progress) {
-    for (const NamedTensor& tensor : input.tensors()) total_ += count_elements(tensor.view);
-  }
+  /// `recorded` is the scheme that no value may leave, null when there is none.
+  Converter(const Checkpoint& input, const std::vector<Output>& outputs, const Scheme* recorded, int threads,
+            const ConvertProgress& progress)
+      : input_(input),
+        recorded_(recorded),
+        loop_(weights_to_count(outputs), progress),
+        codes_(input, threads),
+        joiner_(loop_) {}
 
-  DType lattice(const std::string& name, DType stored) const { return scheme_ ? scheme_->lattice_of(name) : stored; }
-
-  uint64_t moved() const { return moved_; }
+  const ConvertTally& tally() const { return tally_; }
 
   Status produce(const Output& output, const ByteSink& sink) {
-    for (const Run& run : output.runs) {
-      for (uint64_t done = 0; done < run.count; done += kPieceElements) {
-        const uint64_t count = std::min(kPieceElements, run.count - done);
-        CARAT_TRY_STATUS(produce_piece(output.spec, {run.tensor, run.begin + done, count}, sink));
-      }
+    if (output.number) return sink(std::as_bytes(std::span(&*output.number, 1)));
+    if (!output.columns.empty()) return joiner_.codes(output, produced_.insert(&output).second, sink);
+    std::span<const float> scales;
+    if (output.codes) {
+      CARAT_TRY(scales, scales_of_codes(output));
     }
-    return success();
+    const bool first_time = produced_.insert(&output).second;
+    ConvertTally unused;
+    ConvertTally& tally = first_time ? tally_ : unused;
+    return loop_.for_each(output, first_time && is_weight(output), [&](const Piece& piece) -> Status {
+      if (!output.codes) return produce_values(output, piece, tally, sink);
+      CARAT_TRY(const Bytes made, codes_.make(output, scales, piece, tally));
+      return sink(made);
+    });
+  }
+
+  Status produce_scales(const Output& output, const ByteSink& sink) {
+    if (!output.columns.empty()) return joiner_.scales(output, sink);
+    CARAT_TRY(const std::span<const float> scales, scales_of_codes(output));
+    stored_.resize(*row_bytes(output.spec.scale_dtype, scales.size()));
+    encode(output.spec.scale_dtype, scales, stored_);
+    return sink(stored_);
   }
 
  private:
-  Status produce_piece(const TensorSpec& spec, const Run& piece, const ByteSink& sink) {
-    const TensorView& view = piece.tensor->view;
-    const Bytes source = view.data.subspan(*row_bytes(view.dtype, piece.begin), *row_bytes(view.dtype, piece.count));
-    CARAT_TRY_STATUS(convert_piece(spec, piece, source));
-    CARAT_TRY_STATUS(sink(stored_));
-    release_mapped_pages(source);
-    done_ += piece.count;
-    if (!progress_(done_, total_)) return Error{ErrorKind::kInterrupted, "the conversion was interrupted"};
-    return success();
-  }
-
-  /// Leaves the target's bytes of `piece`, which has the bytes `source` in the input, in `stored_`.
-  Status convert_piece(const TensorSpec& spec, const Run& piece, Bytes source) {
-    const DType source_type = piece.tensor->view.dtype;
-    values_.resize(piece.count);
-    decode(source_type, source, values_);
-    CARAT_TRY_STATUS(check_finite(piece));
-    const DType wanted = lattice(spec.name, source_type);
+  /// Writes the values of `piece` in the type of `output`.
+  Status produce_values(const Output& output, const Piece& piece, ConvertTally& tally, const ByteSink& sink) {
+    const DType stored_type = piece.view().dtype;
+    CARAT_TRY_STATUS(decode_piece(input_, piece, values_));
     // A value that is stored on the lattice stays, also where our own rule would have chosen another scale.
-    if (wanted != source_type) CARAT_TRY_STATUS(move_to(wanted, piece));
-    if (wanted == source_type && spec.dtype == source_type) {
-      stored_.assign(source.begin(), source.end());
-      return success();
-    }
-    stored_.resize(*row_bytes(spec.dtype, piece.count));
-    encode(spec.dtype, values_, stored_);
-    return success();
+    const bool stays = output.lattice == stored_type;
+    if (!stays) CARAT_TRY_STATUS(move_to(output.lattice, piece, tally));
+    if (stays && output.spec.dtype == stored_type) return sink(piece.bytes());
+    stored_.resize(*row_bytes(output.spec.dtype, values_.size()));
+    encode(output.spec.dtype, values_, stored_);
+    return sink(stored_);
   }
 
-  Status move_to(DType lattice, const Run& piece) {
+  Status move_to(DType lattice, const Piece& piece, ConvertTally& tally) {
     if (lattice == DType::kF32) return success();  // it holds every value
     snapped_.resize(values_.size());
     snap(lattice, values_, snapped_);
     for (size_t i = 0; i < values_.size(); ++i) {
       if (same_bits(values_[i], snapped_[i])) continue;
-      ++moved_;
-      if (exact_) return off_lattice(lattice, piece, i);
+      ++tally.moved_weights;
+      if (recorded_ != nullptr) return off_lattice(lattice, piece, i);
     }
     values_.swap(snapped_);
     return success();
   }
 
-  Status check_finite(const Run& piece) const {
-    const auto found = std::ranges::find_if_not(values_, [](float value) { return std::isfinite(value); });
-    if (found == values_.end()) return success();
-    return refused(place(piece, static_cast<uint64_t>(found - values_.begin())) + " is " + value_text(*found) +
-                   ", expected a finite number; the file is damaged");
+  Error off_lattice(DType lattice, const Piece& piece, size_t index) const {
+    return refused(place_of_value(input_, piece, index) + " is " + number_text(values_[index]) +
+                   ", which is no value of " + std::string(dtype_name(lattice)) +
+                   " though the checkpoint says that its weights lie on " + in_quotes(recorded_->name) +
+                   "; name a scheme to round the weights to it");
   }
 
-  Error off_lattice(DType lattice, const Run& piece, uint64_t index) const {
-    return refused(place(piece, index) + " is " + value_text(values_[index]) + ", which is no value of " +
-                   std::string(dtype_name(lattice)) + " though the checkpoint says that its weights lie on " +
-                   in_quotes(scheme_->name) + "; name a scheme to round the weights to it");
-  }
-
-  std::string place(const Run& piece, uint64_t index) const {
-    const auto columns = static_cast<uint64_t>(piece.tensor->view.columns());
-    const uint64_t element = piece.begin + index;
-    return input_.path().string() + ": " + name_in(input_.container(), piece.tensor->name) + ": the value in row " +
-           std::to_string(element / columns) + ", column " + std::to_string(element % columns);
+  Result<std::span<const float>> scales_of_codes(const Output& output) {
+    const auto known = scales_.find(&output);
+    if (known != scales_.end()) return std::span<const float>(known->second);
+    std::vector<float> scales;
+    scales.reserve(static_cast<size_t>(*element_count(scale_tensor_of(output).shape)));
+    CARAT_TRY_STATUS(loop_.for_each(output, finds_scales(output),
+                                    [&](const Piece& piece) { return codes_.find_scales(output, piece, scales); }));
+    return std::span<const float>(scales_[&output] = std::move(scales));
   }
 
   const Checkpoint& input_;
-  const Scheme* scheme_;
-  bool exact_;
-  const ConvertProgress& progress_;
-  uint64_t total_ = 0;
-  uint64_t done_ = 0;
-  uint64_t moved_ = 0;
+  const Scheme* recorded_;
+  PieceLoop loop_;
+  CodeMaker codes_;
+  ColumnJoiner joiner_;
+  ConvertTally tally_;
+  std::unordered_set<const Output*> produced_;
+  std::unordered_map<const Output*, std::vector<float>> scales_;  // of codes, asked for more than once
   // Of one piece; kept so that only the first one allocates.
   std::vector<float> values_;
   std::vector<float> snapped_;
   std::vector<std::byte> stored_;
 };
+
+/// What a producer is asked for by name: a tensor, or the scales of its codes.
+struct Request {
+  const Output* output;
+  bool scales;
+};
+
+/// The tensors that the new checkpoint is written with, and what each name asks for.
+struct Contents {
+  std::vector<TensorSpec> tensors;
+  std::unordered_map<std::string, Request> requests;
+};
+
+/// In a GGUF file scales of codes are tensors of their own, or left out.
+Contents list_contents(const std::vector<Output>& outputs, Container container, bool static_scales) {
+  Contents contents;
+  std::vector<TensorSpec> beside;
+  for (const Output& output : outputs) {
+    contents.tensors.push_back(output.spec);
+    contents.requests[output.spec.name] = {&output, false};
+    if (!output.codes) continue;
+    const TensorSpec scales = scale_tensor_of(output);
+    contents.requests[scales.name] = {&output, true};
+    if (container == Container::kGguf && static_scales) beside.push_back(scales);
+  }
+  std::ranges::move(beside, std::back_inserter(contents.tensors));
+  return contents;
+}
+
+void count_static_scales(const Checkpoint& input, const std::vector<Output>& outputs, Conversion& conversion) {
+  std::unordered_set<std::string_view> written;
+  for (const Output& output : outputs) {
+    if (output.number) written.insert(output.spec.name);
+  }
+  conversion.static_scales = static_cast<int64_t>(written.size());
+  conversion.left_out_scales = std::ranges::count_if(input.tensors(), [&](const NamedTensor& tensor) {
+    return is_static_scale(tensor.name) && !written.contains(tensor.name);
+  });
+}
 
 }  // namespace
 
@@ -194,31 +185,29 @@ std::string scheme_of(const Checkpoint& checkpoint) {
 }
 
 Result<Conversion> convert_checkpoint(const Checkpoint& input, const std::filesystem::path& target,
-                                      const Scheme* scheme, const ConvertProgress& progress) {
+                                      const ConvertOptions& options, const ConvertProgress& progress) {
   Conversion conversion;
-  conversion.scheme = scheme != nullptr ? scheme->name : scheme_of(input);
-  const Scheme* lattices = scheme != nullptr ? scheme : built_in_scheme(input.config().scheme);
-  Converter converter(input, lattices, scheme == nullptr, progress);
+  conversion.scheme = options.scheme != nullptr ? options.scheme->name : scheme_of(input);
+  conversion.container = options.container.value_or(container_of_path(target));
+  const Scheme* recorded = options.scheme != nullptr ? nullptr : built_in_scheme(input.config().scheme);
+  CARAT_TRY(const std::vector<Output> outputs,
+            plan_outputs(input, conversion.container, options, options.scheme != nullptr ? options.scheme : recorded));
+  const Contents contents = list_contents(outputs, conversion.container, options.static_scales);
+  conversion.tensors = static_cast<int64_t>(std::ranges::count_if(outputs, is_weight));
+  count_static_scales(input, outputs, conversion);
 
-  const Container container = container_of_path(target);
-  std::vector<Output> outputs = arrange(input, container);
-  std::vector<TensorSpec> tensors;
-  std::unordered_map<std::string_view, const Output*> by_name;
-  for (Output& output : outputs) {
-    TensorSpec& spec = output.spec;
-    spec.dtype = storable(container, converter.lattice(spec.name, spec.dtype), spec.name, spec.shape);
-    tensors.push_back(spec);
-    by_name[spec.name] = &output;
-  }
-  conversion.tensors = static_cast<int64_t>(tensors.size());
-
+  Converter converter(input, outputs, recorded, options.threads, progress);
   ModelConfig config = input.config();
   config.scheme = conversion.scheme;
-  CARAT_TRY(conversion.bytes, write_checkpoint(target, config, input.vocabulary(), tensors,
-                                               [&](const TensorSpec& spec, const ByteSink& sink) {
-                                                 return converter.produce(*by_name.at(spec.name), sink);
+  CARAT_TRY(conversion.bytes, write_checkpoint(target, conversion.container, config, input.vocabulary(),
+                                               contents.tensors, [&](const TensorSpec& spec, const ByteSink& sink) {
+                                                 const Request& request = contents.requests.at(spec.name);
+                                                 return request.scales ? converter.produce_scales(*request.output, sink)
+                                                                       : converter.produce(*request.output, sink);
                                                }));
-  conversion.moved_weights = converter.moved();
+  conversion.moved_weights = converter.tally().moved_weights;
+  conversion.rounded_scales = converter.tally().rounded_scales;
+  conversion.largest_scale_change = converter.tally().largest_scale_change;
   return conversion;
 }
 

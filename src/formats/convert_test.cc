@@ -18,7 +18,8 @@ bool go_on(uint64_t, uint64_t) { return true; }
 Result<Conversion> convert(const std::filesystem::path& input, const std::filesystem::path& target,
                            const char* scheme = nullptr) {
   CARAT_TRY(const Checkpoint checkpoint, Checkpoint::open(input));
-  return convert_checkpoint(checkpoint, target, scheme == nullptr ? nullptr : built_in_scheme(scheme), go_on);
+  return convert_checkpoint(checkpoint, target, {.scheme = scheme == nullptr ? nullptr : built_in_scheme(scheme)},
+                            go_on);
 }
 
 std::string content(const std::filesystem::path& path) { return read_text_file(path, size_t{1} << 28).value(); }
@@ -124,7 +125,7 @@ TEST_F(Convert, StopsWhenAskedAndLeavesNothing) {
   const Checkpoint checkpoint = Checkpoint::open(folder_ / "a.gguf").value();
   int calls = 0;
   const auto conversion =
-      convert_checkpoint(checkpoint, folder_ / "b.gguf", nullptr, [&](uint64_t, uint64_t) { return ++calls < 3; });
+      convert_checkpoint(checkpoint, folder_ / "b.gguf", {}, [&](uint64_t, uint64_t) { return ++calls < 3; });
   ASSERT_FALSE(conversion.ok());
   EXPECT_EQ(conversion.error().kind, ErrorKind::kInterrupted);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 1);
@@ -135,7 +136,7 @@ TEST_F(Convert, ProgressCountsEveryWeightOnce) {
   const Checkpoint checkpoint = Checkpoint::open(folder_ / "a.gguf").value();
   uint64_t expected = 0, last = 0, total = 0;
   for (const auto& values : weights(folder_ / "a.gguf")) expected += values.size();
-  ASSERT_TRUE(convert_checkpoint(checkpoint, folder_ / "b", nullptr, [&](uint64_t done, uint64_t of) {
+  ASSERT_TRUE(convert_checkpoint(checkpoint, folder_ / "b", {}, [&](uint64_t done, uint64_t of) {
                 EXPECT_GT(done, last);
                 last = done;
                 total = of;
@@ -258,7 +259,7 @@ TEST_F(Convert, ARouterIsFloatInGgufWhateverTheFolderHas) {
   const Scheme narrow =
       scheme_from_json(R"({"name": "narrow", "rules": [{"match": "*", "lattice": "BF16"}]})", "s").value();
   const Checkpoint input = Checkpoint::open(folder_ / "float").value();
-  ASSERT_TRUE(convert_checkpoint(input, folder_ / "narrow", &narrow, go_on).ok());
+  ASSERT_TRUE(convert_checkpoint(input, folder_ / "narrow", {.scheme = &narrow}, go_on).ok());
   ASSERT_TRUE(convert(folder_ / "narrow", folder_ / "narrow.gguf").ok());
   const Checkpoint folder = Checkpoint::open(folder_ / "narrow").value();
   const Checkpoint file = Checkpoint::open(folder_ / "narrow.gguf").value();
@@ -274,7 +275,7 @@ TEST_F(Convert, ACustomSchemeIsRecordedAndKept) {
           .value();
   ASSERT_TRUE(model_.write(folder_ / "float", "f32").ok());
   const Checkpoint input = Checkpoint::open(folder_ / "float").value();
-  ASSERT_TRUE(convert_checkpoint(input, folder_ / "mixed.gguf", &scheme, go_on).ok());
+  ASSERT_TRUE(convert_checkpoint(input, folder_ / "mixed.gguf", {.scheme = &scheme}, go_on).ok());
   const Checkpoint output = Checkpoint::open(folder_ / "mixed.gguf").value();
   EXPECT_EQ(scheme_of(output), "mixed");
   EXPECT_EQ(output.find("model.layers.0.mlp.up_proj.weight")->dtype, DType::kQ4_0);

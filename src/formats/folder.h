@@ -11,16 +11,18 @@ namespace carat {
 
 /// Reads a HuggingFace folder: config.json, tokenizer.json or tokenizer.model, model.safetensors or the shards that
 /// model.safetensors.index.json names; generation_config.json when it is there, and the chat template:
-/// chat_template.jinja, or without it what tokenizer_config.json has under `chat_template`.
+/// chat_template.jinja, or without it what tokenizer_config.json has under `chat_template`. Tensors may be quantized by
+/// the methods of `quantization_from_json`.
 Result<CheckpointContent> read_folder(const std::filesystem::path& folder);
 
 /// The vocabulary of a folder alone: tokenizer.json, or tokenizer.model when there is none, with generation_config.json
 /// and the chat template as above.
 Result<Vocabulary> read_folder_vocabulary(const std::filesystem::path& folder);
 
-/// Writes one, see `write_checkpoint`. Every tensor is of an element type, and its size fits.
-Result<uint64_t> write_folder(const std::filesystem::path& folder, const ModelConfig& config,
-                              const Vocabulary& vocabulary, std::vector<TensorSpec> tensors,
+/// Writes one, see `write_checkpoint`. Every tensor is of floats or of integer codes, and its size fits. Floats alone
+/// make a folder without `quantization_config`.
+Result<uint64_t> write_folder(const std::filesystem::path& folder, Container container, const ModelConfig& config,
+                              const Vocabulary& vocabulary, const std::vector<TensorSpec>& tensors,
                               const TensorProducer& producer);
 
 }  // namespace carat

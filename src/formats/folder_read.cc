@@ -1,10 +1,14 @@
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <unordered_map>
 
+#include "formats/compressed_tensors.h"
 #include "formats/folder.h"
+#include "formats/gemma_quant.h"
 #include "formats/json_fields.h"
 #include "formats/names.h"
+#include "formats/quantization_config.h"
 #include "formats/quote.h"
 #include "formats/safetensors.h"
 #include "formats/sentencepiece.h"
@@ -55,14 +59,14 @@ Result<SafetensorsFile> open_file(const fs::path& path) {
   for (const UnreadableTensor& tensor : file.unreadable()) {
     if (!is_of_text_model(text_only_name(tensor.name))) continue;
     return refused(path.string() + ": " + printable(tensor.name) + ": type " + in_quotes(tensor.dtype) +
-                   " is not supported; expected F32, F16 or BF16");
+                   " is not supported");
   }
   return file;
 }
 
 std::vector<std::string> tensor_names(const SafetensorsFile& file) {
   std::vector<std::string> names;
-  for (const NamedTensor& tensor : file.tensors()) names.push_back(tensor.name);
+  for (const StoredTensor& tensor : file.tensors()) names.push_back(tensor.name);
   for (const UnreadableTensor& tensor : file.unreadable()) names.push_back(tensor.name);
   return names;
 }
@@ -157,6 +161,50 @@ Result<std::string> read_chat_template(const fs::path& folder) {
   return std::string();
 }
 
+uint64_t bytes_of(const std::vector<StoredTensor>& tensors) {
+  uint64_t bytes = 0;
+  for (const StoredTensor& tensor : tensors) bytes += tensor.data.size();
+  return bytes;
+}
+
+uint64_t bytes_of(const std::vector<NamedTensor>& tensors) {
+  uint64_t bytes = 0;
+  for (const NamedTensor& tensor : tensors) bytes += tensor.view.data.size() + tensor.view.scales.data.size();
+  return bytes;
+}
+
+/// Types that Carat does not compute with are nothing to it in the towers of a composite model, which are left out.
+Result<std::vector<NamedTensor>> tensors_of_floats(const std::vector<StoredTensor>& stored, const std::string& source) {
+  std::vector<NamedTensor> tensors;
+  for (const StoredTensor& tensor : stored) {
+    std::string name = text_only_name(tensor.name);
+    if (!is_of_text_model(name)) continue;
+    CARAT_TRY(NamedTensor values, float_tensor(tensor, std::move(name), source));
+    tensors.push_back(std::move(values));
+  }
+  return tensors;
+}
+
+Result<std::vector<NamedTensor>> tensors_of(const std::vector<StoredTensor>& stored,
+                                            const QuantizationConfig& quantization, const ModelConfig& config,
+                                            const std::string& source) {
+  const bool has_head =
+      std::ranges::any_of(stored, [](const StoredTensor& tensor) { return tensor.name.starts_with("lm_head."); });
+  if (quantization.head_apart && !has_head) {
+    return refused(source +
+                   ": lm_head is missing, which config.json says is a tensor of its own (tie_word_embeddings)");
+  }
+  switch (quantization.method) {
+    case QuantMethod::kNone:
+      return tensors_of_floats(stored, source);
+    case QuantMethod::kGemma:
+      return tensors_of_gemma_quant(stored, quantization.json, config, source);
+    case QuantMethod::kCompressedTensors:
+      return tensors_of_compressed(stored, quantization.json, config, source);
+  }
+  __builtin_unreachable();
+}
+
 }  // namespace
 
 Result<Vocabulary> read_folder_vocabulary(const fs::path& folder) {
@@ -175,13 +223,19 @@ Result<CheckpointContent> read_folder(const fs::path& folder) {
   if (!is_there(config)) return refused(config.string() + ": is missing; " + what_to_name(folder));
   CARAT_TRY(const std::string text, read_text_file(config, kSmallJsonLimit));
   CARAT_TRY(content.config, config_from_json(text, config.string()));
+  CARAT_TRY(const QuantizationConfig quantization, quantization_from_json(text, config.string()));
+  const bool compressed = quantization.method == QuantMethod::kCompressedTensors;
+  content.container = compressed ? Container::kCompressedTensors : Container::kSafetensors;
   CARAT_TRY(content.vocabulary, read_folder_vocabulary(folder));
   CARAT_TRY(std::vector<SafetensorsFile> opened, open_weights(folder));
   auto files = std::make_shared<const std::vector<SafetensorsFile>>(std::move(opened));
+  std::vector<StoredTensor> stored;
   for (const SafetensorsFile& file : *files) {
-    for (const NamedTensor& tensor : file.tensors())
-      content.tensors.push_back({text_only_name(tensor.name), tensor.view});
+    stored.insert(stored.end(), file.tensors().begin(), file.tensors().end());
+    content.files.push_back(&file.map());
   }
+  CARAT_TRY(content.tensors, tensors_of(stored, quantization, content.config, folder.string()));
+  content.bytes_left_out = bytes_of(stored) - bytes_of(content.tensors);
   content.storage = std::move(files);
   return content;
 }

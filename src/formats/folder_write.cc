@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "base/file_write.h"
+#include "formats/compressed_tensors.h"
 #include "formats/folder.h"
+#include "formats/gemma_quant.h"
 #include "formats/safetensors.h"
 
 namespace carat {
@@ -21,11 +24,41 @@ std::string torch_name(DType dtype) {
   }
 }
 
-DType embedding_type(const std::vector<TensorSpec>& tensors) {
+/// The type that transformers is to compute in: that of the embedding, or of the last norm where that is quantized.
+DType main_type(const std::vector<TensorSpec>& tensors) {
+  DType type = DType::kF32;
   for (const TensorSpec& tensor : tensors) {
-    if (tensor.name == "model.embed_tokens.weight") return tensor.dtype;
+    if (tensor.name == "model.embed_tokens.weight" && !is_code_type(tensor.dtype)) return tensor.dtype;
+    if (tensor.name == "model.norm.weight") type = tensor.dtype;
   }
-  return DType::kF32;
+  return type;
+}
+
+Result<FolderLayout> layout_of(Container container, const ModelConfig& config, const std::vector<TensorSpec>& tensors,
+                               const TensorProducer& producer) {
+  const bool quantized =
+      std::ranges::any_of(tensors, [](const TensorSpec& tensor) { return is_code_type(tensor.dtype); });
+  if (quantized) {
+    return container == Container::kCompressedTensors ? compressed_tensors_layout(config, tensors, producer)
+                                                      : gemma_quant_layout(config, tensors, producer);
+  }
+  FolderLayout layout;
+  for (const TensorSpec& tensor : tensors) layout.tensors.push_back(float_spec(tensor, producer));
+  return layout;
+}
+
+Result<std::string> config_json_of(const ModelConfig& config, DType type, const FolderLayout& layout) {
+  CARAT_TRY(const std::string text, config_to_json(config, torch_name(type)));
+  if (layout.quantization_config.is_null()) return text;
+  auto root = nlohmann::ordered_json::parse(text);
+  root["tie_word_embeddings"] = std::ranges::none_of(
+      layout.tensors, [](const StoredSpec& tensor) { return tensor.name.starts_with("lm_head."); });
+  // For kv_cache_scheme the compressed-tensors package asks for one head width, which Gemma 4 has not.
+  const auto cache = layout.quantization_config.find("kv_cache_scheme");
+  const bool quantizes_cache = cache != layout.quantization_config.end() && !cache->is_null();
+  if (quantizes_cache) root["allow_global_per_layer_attribute_access"] = true;
+  root["quantization_config"] = layout.quantization_config;
+  return root.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 /// Tells transformers which class reads tokenizer.json and which pieces have a part to play.
@@ -44,30 +77,36 @@ std::string tokenizer_config_json(const Vocabulary& vocabulary) {
   return root.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
-Result<AtomicFile> write_weights(const fs::path& path, const std::vector<TensorSpec>& tensors,
-                                 const TensorProducer& producer) {
+Status write_stored(AtomicFile& file, const StoredSpec& tensor) {
+  const uint64_t begin = file.size();
+  CARAT_TRY_STATUS(tensor.produce([&file](Bytes bytes) { return file.write(bytes); }));
+  CARAT_CHECK(file.size() - begin == tensor.bytes, "exactly the tensor's bytes are produced");
+  return success();
+}
+
+Result<AtomicFile> write_weights(const fs::path& path, std::vector<StoredSpec> tensors) {
+  // Wide elements first keeps every tensor at a multiple of its element size.
+  std::ranges::stable_sort(tensors, std::greater{},
+                           [](const StoredSpec& tensor) { return stored_element_bytes(tensor.dtype).value_or(0); });
   CARAT_TRY(AtomicFile file, AtomicFile::create(path));
   CARAT_TRY_STATUS(file.write(safetensors_header(tensors)));
-  for (const TensorSpec& tensor : tensors) CARAT_TRY_STATUS(write_tensor(file, tensor, producer, 1));
+  for (const StoredSpec& tensor : tensors) CARAT_TRY_STATUS(write_stored(file, tensor));
   return file;
 }
 
 }  // namespace
 
-Result<uint64_t> write_folder(const fs::path& folder, const ModelConfig& config, const Vocabulary& vocabulary,
-                              std::vector<TensorSpec> tensors, const TensorProducer& producer) {
-  CARAT_TRY(const std::string config_json, config_to_json(config, torch_name(embedding_type(tensors))));
+Result<uint64_t> write_folder(const fs::path& folder, Container container, const ModelConfig& config,
+                              const Vocabulary& vocabulary, const std::vector<TensorSpec>& tensors,
+                              const TensorProducer& producer) {
+  CARAT_TRY(FolderLayout layout, layout_of(container, config, tensors, producer));
+  CARAT_TRY(const std::string config_json, config_json_of(config, main_type(tensors), layout));
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) return failed(folder.string() + ": cannot be created: " + error.message());
 
-  // Wide elements first keeps every tensor at a multiple of its element size.
-  std::stable_sort(tensors.begin(), tensors.end(), [](const TensorSpec& a, const TensorSpec& b) {
-    return block_bytes(a.dtype) > block_bytes(b.dtype);
-  });
-
   std::vector<AtomicFile> files;
-  CARAT_TRY(AtomicFile weights, write_weights(folder / "model.safetensors", tensors, producer));
+  CARAT_TRY(AtomicFile weights, write_weights(folder / "model.safetensors", std::move(layout.tensors)));
   files.push_back(std::move(weights));
   std::vector<std::pair<std::string, std::string>> texts = {
       {"tokenizer.json", vocabulary_to_tokenizer_json(vocabulary)},

@@ -98,6 +98,8 @@ class GgufFile {
   const std::vector<GgufEntry>& entries() const { return entries_; }
   /// The tensors of all parts.
   const std::vector<NamedTensor>& tensors() const { return tensors_; }
+  /// The files of the parts, for who keeps nothing else of it. What the entries and tensors name stays valid.
+  std::vector<FileMap> take_maps() { return std::move(maps_); }
 
  private:
   GgufFile() = default;

@@ -1,5 +1,9 @@
 #include "formats/gguf_gemma4.h"
 
+#include <algorithm>
+
+#include "base/mapped_pages.h"
+#include "formats/gguf_scales.h"
 #include "formats/names.h"
 #include "formats/quote.h"
 
@@ -27,6 +31,8 @@ TensorSpec rope_factors_spec(const std::vector<float>& factors) {
   return {kRopeFactorsName, DType::kF32, {static_cast<int64_t>(factors.size())}};
 }
 
+bool lies_beside_blocks(const std::string& name) { return is_static_scale(name) || is_exact_scale(name); }
+
 Result<std::string> header_bytes(const ModelConfig& config, const Vocabulary& vocabulary,
                                  const std::vector<TensorSpec>& tensors, const std::vector<float>& factors) {
   GgufHeader header;
@@ -36,11 +42,14 @@ Result<std::string> header_bytes(const ModelConfig& config, const Vocabulary& vo
   header.add_u32("general.quantization_version", 2);
   CARAT_TRY_STATUS(add_config(config, header));
   CARAT_TRY_STATUS(add_vocabulary(vocabulary, header));
+  if (std::ranges::any_of(tensors, lies_beside_blocks, &TensorSpec::name)) {
+    header.add_string(kStaticScalesKey, kStaticScalesVersion);
+  }
   if (!factors.empty()) header.add_tensor(rope_factors_spec(factors));
   for (const TensorSpec& tensor : tensors) {
     const auto name = gguf_name_from_hf(tensor.name);
     CARAT_CHECK(name.has_value(), "a tensor that GGUF has a name for");
-    header.add_tensor({*name, tensor.dtype, tensor.shape});
+    header.add_tensor({*name, tensor.dtype, tensor.shape.empty() ? Shape{1} : tensor.shape});
   }
   return header.bytes();
 }
@@ -48,22 +57,29 @@ Result<std::string> header_bytes(const ModelConfig& config, const Vocabulary& vo
 }  // namespace
 
 Result<CheckpointContent> read_gemma4_gguf(const fs::path& path) {
-  CARAT_TRY(GgufFile opened, GgufFile::open(path));
-  const auto file = std::make_shared<const GgufFile>(std::move(opened));
-  const GgufFields fields(file->entries(), path.string());
+  CARAT_TRY(GgufFile file, GgufFile::open(path));
+  const GgufFields fields(file.entries(), path.string());
   CheckpointContent content;
-  CARAT_TRY(content.config, config_from_gguf(fields, file->tensors()));
+  CARAT_TRY(content.config, config_from_gguf(fields, file.tensors()));
   CARAT_TRY(content.vocabulary, vocabulary_from_gguf(fields, path.string()));
-  for (const NamedTensor& tensor : file->tensors()) {
+  for (const NamedTensor& tensor : file.tensors()) {
     if (tensor.name == kRopeFactorsName) continue;
     const auto name = hf_name_from_gguf(tensor.name);
     if (!name || *name == "lm_head.weight") {
       return fields.refusal(tensor.name, name ? "a head apart from the embedding is not supported"
                                               : "is no tensor of a Gemma 4 text model that is supported");
     }
-    content.tensors.push_back({*name, tensor.view});
+    if (!lies_beside_blocks(*name)) content.tensors.push_back({*name, tensor.view});
   }
-  content.storage = file;
+  CARAT_TRY(std::vector<NamedTensor> scales, scales_from_gguf(fields, file.tensors()));
+  std::ranges::move(scales, std::back_inserter(content.tensors));
+  // The texts of half a million merges were read from pages that nobody needs again.
+  const auto maps = std::make_shared<const std::vector<FileMap>>(file.take_maps());
+  for (const FileMap& map : *maps) {
+    release_mapped_pages(map.bytes());
+    content.files.push_back(&map);
+  }
+  content.storage = maps;
   return content;
 }
 

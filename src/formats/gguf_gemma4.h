@@ -12,7 +12,8 @@
 #include "formats/tensor_stream.h"
 
 /// The GGUF form of a Gemma 4 text model, as llama.cpp's converter writes it and llama.cpp loads it (llama.cpp:
-/// conversion/gemma.py, src/models/gemma4.cpp), and two entries of our own that others ignore:
+/// conversion/gemma.py, src/models/gemma4.cpp), and two entries of our own that others ignore (scales beside the blocks
+/// are in gguf_scales.h):
 ///
 ///     carat.scheme           string     ModelConfig::scheme
 ///     carat.stop_token_ids   [i32]      Vocabulary::stop; GGUF itself has room for one or two

@@ -73,7 +73,8 @@ Status validate(const ModelConfig& config);
 /// (`global_head_dim`, `num_global_key_value_heads`) or the newer (`per_layer_config`) keys. `source` names the file in
 /// messages. Keys have the meaning and the defaults that transformers gives them (transformers:
 /// models/gemma4/configuration_gemma4.py, models/gemma4_unified/configuration_gemma4_unified.py). Refuses, by name,
-/// what is recognised but not supported: quantized weights, bidirectional attention, draft models, other models.
+/// what is recognised but not supported: bidirectional attention, draft models, other models. How the weights are
+/// quantized is not read here (`quantization_from_json`).
 Result<ModelConfig> config_from_json(const std::string& text, const std::string& source);
 
 /// The `config.json` of a text-only `Gemma4ForCausalLM` that transformers loads. `dtype` is torch's name of the

@@ -48,13 +48,23 @@ constexpr NamePair kLayerNames[] = {
     {"post_feedforward_layernorm_1.weight", "post_ffw_norm_1.weight"},
     {"pre_feedforward_layernorm_2.weight", "pre_ffw_norm_2.weight"},
     {"post_feedforward_layernorm_2.weight", "post_ffw_norm_2.weight"},
+    {"self_attn.k_cache_scale", "attn_k_cache.scale"},
+    {"self_attn.v_cache_scale", "attn_v_cache.scale"},
 };
 
 constexpr NamePair kLayerPrefixes = {"model.layers.", "blk."};
+constexpr std::string_view kWeight = ".weight";
+
+// Instead of `.weight`: what is stored beside the weight of a linear layer.
+constexpr NamePair kStaticScales[] = {
+    {".input_activation_scale", ".input_scale"},
+    {".output_activation_scale", ".output_scale"},
+};
+constexpr NamePair kExactScales = {".weight_scale", ".row_scale"};
 
 using Side = std::string_view NamePair::*;
 
-std::optional<std::string> translate(std::string_view name, Side from, Side to) {
+std::optional<std::string> translate_listed(std::string_view name, Side from, Side to) {
   for (const NamePair& pair : kModelNames) {
     if (pair.*from == name) return std::string(pair.*to);
   }
@@ -73,6 +83,24 @@ std::optional<std::string> translate(std::string_view name, Side from, Side to) 
   return std::nullopt;
 }
 
+/// What is stored beside a weight has the weight's name with another ending.
+std::optional<std::string> translate_beside(std::string_view name, const NamePair& ending, Side from, Side to) {
+  if (!name.ends_with(ending.*from)) return std::nullopt;
+  name.remove_suffix((ending.*from).size());
+  auto weight = translate_listed(std::string(name) + std::string(kWeight), from, to);
+  if (!weight || !weight->ends_with(kWeight)) return std::nullopt;
+  weight->resize(weight->size() - kWeight.size());
+  return *weight + std::string(ending.*to);
+}
+
+std::optional<std::string> translate(std::string_view name, Side from, Side to) {
+  if (auto listed = translate_listed(name, from, to)) return listed;
+  for (const NamePair& ending : kStaticScales) {
+    if (auto beside = translate_beside(name, ending, from, to)) return beside;
+  }
+  return translate_beside(name, kExactScales, from, to);
+}
+
 }  // namespace
 
 std::optional<std::string> hf_name_from_gguf(std::string_view name) {
@@ -84,6 +112,13 @@ std::optional<std::string> gguf_name_from_hf(std::string_view name) {
 }
 
 bool is_router(std::string_view name) { return name.ends_with(".router.proj.weight"); }
+
+bool is_static_scale(std::string_view name) {
+  const bool of_linear = std::ranges::any_of(kStaticScales, [&](const NamePair& e) { return name.ends_with(e.hf); });
+  return of_linear || name.ends_with(".k_cache_scale") || name.ends_with(".v_cache_scale");
+}
+
+bool is_exact_scale(std::string_view name) { return name.ends_with(kExactScales.hf); }
 
 bool is_of_text_model(std::string_view name) {
   return name.starts_with(kLayerPrefixes.hf) || gguf_name_from_hf(name).has_value();

@@ -8,7 +8,8 @@ namespace carat {
 
 /// `blk.3.attn_q.weight` -> `model.layers.3.self_attn.q_proj.weight`; nothing for a name that a Gemma 4 text
 /// model does not have (`rope_freqs.weight`, which is derived, among them).
-/// Source of the names: llama.cpp, gguf-py/gguf/tensor_mapping.py and src/llama-arch.cpp.
+/// Source of the names: llama.cpp, gguf-py/gguf/tensor_mapping.py and src/llama-arch.cpp. Those of scales are our own
+/// (gguf_gemma4.h).
 std::optional<std::string> hf_name_from_gguf(std::string_view name);
 
 /// The inverse.
@@ -16,6 +17,14 @@ std::optional<std::string> gguf_name_from_hf(std::string_view name);
 
 /// Whether the tensor of this HuggingFace name routes tokens to experts: a small matrix that no file rounds much.
 bool is_router(std::string_view name);
+
+/// Whether the name is that of a static quantizer's scale: one number, of the input or output of a linear layer
+/// (`<module>.input_activation_scale`, `.output_activation_scale`) or of keys or values (`.k_cache_scale`,
+/// `.v_cache_scale`).
+bool is_static_scale(std::string_view name);
+
+/// Whether the name is that of the scales of a tensor of codes, as a tensor of their own: `<module>.weight_scale`.
+bool is_exact_scale(std::string_view name);
 
 /// Whether a tensor of this HuggingFace text-only name is a part of the text model, be it one that Gemma 4 has or not;
 /// others belong to image and audio towers.

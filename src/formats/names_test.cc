@@ -24,6 +24,30 @@ TEST(Names, ThoseThatAreEasyToConfuse) {
   EXPECT_EQ(hf_name_from_gguf("blk.0.layer_output_scale.weight"), "model.layers.0.layer_scalar");
 }
 
+TEST(Names, ScalesBesideWeights) {
+  const std::pair<const char*, const char*> pairs[] = {
+      {"model.layers.7.self_attn.q_proj.input_activation_scale", "blk.7.attn_q.input_scale"},
+      {"model.layers.7.mlp.down_proj.output_activation_scale", "blk.7.ffn_down.output_scale"},
+      {"lm_head.input_activation_scale", "output.input_scale"},
+      {"model.layers.3.self_attn.k_cache_scale", "blk.3.attn_k_cache.scale"},
+      {"model.layers.3.self_attn.v_cache_scale", "blk.3.attn_v_cache.scale"},
+      {"model.embed_tokens_per_layer.weight_scale", "per_layer_token_embd.row_scale"},
+      {"model.layers.0.per_layer_projection.weight_scale", "blk.0.proj.row_scale"},
+  };
+  for (const auto& [hf, gguf] : pairs) {
+    EXPECT_EQ(gguf_name_from_hf(hf), gguf);
+    EXPECT_EQ(hf_name_from_gguf(gguf), hf);
+    EXPECT_EQ(is_static_scale(hf), !is_exact_scale(hf)) << hf;
+  }
+  for (const char* name : {"blk.0.attn_x.input_scale", "blk.0.input_scale", "blk.0.layer_output_scale.row_scale.x",
+                           "row_scale", ".row_scale", "blk.0.ffn_gate_exps.input_scale.y"}) {
+    EXPECT_FALSE(hf_name_from_gguf(name)) << name;
+  }
+  for (const char* name : {"model.layers.0.router.scale", "model.layers.0.layer_scalar", "model.norm.weight"}) {
+    EXPECT_FALSE(is_static_scale(name) || is_exact_scale(name)) << name;
+  }
+}
+
 TEST(Names, StrangersHaveNone) {
   for (const char* name : {"rope_freqs.weight", "blk.attn_q.weight", "blk..attn_q.weight", "blk.x.attn_q.weight",
                            "blk.0.attn_q.bias", "blk.0", "blk.", "", "blk.0.ffn_gate_inp.bias"}) {

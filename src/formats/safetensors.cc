@@ -1,7 +1,6 @@
 #include "formats/safetensors.h"
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
@@ -18,13 +17,6 @@ constexpr uint64_t kLongestHeader = 100'000'000;
 
 constexpr size_t kHeaderAlignment = 8;
 
-std::optional<DType> dtype_of(const std::string& name) {
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-    if (name == dtype_name(dtype)) return dtype;
-  }
-  return std::nullopt;
-}
-
 Status check_place(const SafetensorsEntry& entry, uint64_t data_size, const std::string& source) {
   if (entry.begin <= entry.end && entry.end <= data_size) return success();
   return refused(source + ": " + printable(entry.name) + ": lies at bytes " + std::to_string(entry.begin) + " to " +
@@ -32,21 +24,22 @@ Status check_place(const SafetensorsEntry& entry, uint64_t data_size, const std:
                  " bytes of data; the file is truncated or damaged");
 }
 
-/// `entry`, of the type `dtype`, lies inside `data`, which begin at byte `data_begin` of the file.
-Result<NamedTensor> make_tensor(const SafetensorsEntry& entry, DType dtype, Bytes data, uint64_t data_begin,
-                                const std::string& source) {
+/// `entry`, whose elements have `element_bytes`, lies inside `data`, which begin at byte `data_begin` of the file.
+Result<StoredTensor> make_tensor(const SafetensorsEntry& entry, uint64_t element_bytes, Bytes data, uint64_t data_begin,
+                                 const std::string& source) {
   const std::string name = source + ": " + printable(entry.name);
-  const auto bytes = tensor_bytes(dtype, entry.shape);
+  const auto elements = element_count(entry.shape);
+  const auto bytes = elements ? checked_multiply(static_cast<uint64_t>(*elements), element_bytes) : std::nullopt;
   if (!bytes) return refused(name + ": the size of " + shape_text(entry.shape) + " does not fit in 64 bits");
   if (entry.end - entry.begin != *bytes) {
     return refused(name + ": " + shape_text(entry.shape) + " " + entry.dtype + " takes " + std::to_string(*bytes) +
                    " bytes, but its offsets leave " + std::to_string(entry.end - entry.begin));
   }
-  if ((data_begin + entry.begin) % static_cast<uint64_t>(block_bytes(dtype)) != 0) {
+  if ((data_begin + entry.begin) % element_bytes != 0) {
     return refused(
         name + ": does not begin at a multiple of its element size; save the file again with a current safetensors");
   }
-  return NamedTensor{entry.name, {dtype, entry.shape, data.subspan(entry.begin, *bytes)}};
+  return StoredTensor{entry.name, entry.dtype, entry.shape, data.subspan(entry.begin, *bytes)};
 }
 
 Status check_coverage(std::vector<SafetensorsEntry> entries, uint64_t data_size, const std::string& source) {
@@ -101,8 +94,8 @@ Result<SafetensorsContent> parse_safetensors(Bytes bytes, const std::string& sou
   SafetensorsContent content;
   for (const SafetensorsEntry& entry : entries) {
     CARAT_TRY_STATUS(check_place(entry, data.size(), source));
-    if (const auto dtype = dtype_of(entry.dtype)) {
-      CARAT_TRY(NamedTensor tensor, make_tensor(entry, *dtype, data, reader.position(), source));
+    if (const auto element_bytes = stored_element_bytes(entry.dtype)) {
+      CARAT_TRY(StoredTensor tensor, make_tensor(entry, *element_bytes, data, reader.position(), source));
       content.tensors.push_back(std::move(tensor));
     } else {
       content.unreadable.push_back({entry.name, entry.dtype});
@@ -119,17 +112,17 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path)
   return file;
 }
 
-std::string safetensors_header(const std::vector<TensorSpec>& tensors) {
+std::string safetensors_header(const std::vector<StoredSpec>& tensors) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   header["__metadata__"] = {{"format", "pt"}};  // transformers refuses a file without it
   uint64_t begin = 0;
-  for (const TensorSpec& tensor : tensors) {
-    const auto bytes = tensor_bytes(tensor.dtype, tensor.shape);
-    CARAT_CHECK(bytes && block_elements(tensor.dtype) == 1, "a tensor that safetensors can hold");
-    CARAT_CHECK(begin % static_cast<uint64_t>(block_bytes(tensor.dtype)) == 0, "tensors in order of element size");
+  for (const StoredSpec& tensor : tensors) {
+    const auto element_bytes = stored_element_bytes(tensor.dtype);
+    CARAT_CHECK(element_bytes && tensor.bytes % *element_bytes == 0, "a tensor that safetensors can hold");
+    CARAT_CHECK(begin % *element_bytes == 0, "tensors in order of element size");
     header[tensor.name] = {
-        {"dtype", dtype_name(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {begin, begin + *bytes}}};
-    begin += *bytes;
+        {"dtype", tensor.dtype}, {"shape", tensor.shape}, {"data_offsets", {begin, begin + tensor.bytes}}};
+    begin += tensor.bytes;
   }
   std::string text = header.dump();
   text.append((kHeaderAlignment - text.size() % kHeaderAlignment) % kHeaderAlignment, ' ');

@@ -6,12 +6,11 @@
 
 #include "base/file_map.h"
 #include "base/result.h"
-#include "formats/named_tensor.h"
-#include "tensor/tensor.h"
+#include "formats/stored_tensor.h"
 
 namespace carat {
 
-/// A tensor of a type that Carat has no values for.
+/// A tensor of a type that `stored_element_bytes` does not know.
 struct UnreadableTensor {
   std::string name;
   std::string dtype;  ///< as the file says it
@@ -19,7 +18,7 @@ struct UnreadableTensor {
 
 /// The tensors of a file, in the order of its header.
 struct SafetensorsContent {
-  std::vector<NamedTensor> tensors;
+  std::vector<StoredTensor> tensors;
   std::vector<UnreadableTensor> unreadable;  ///< lie inside the file; their size is not compared with their type
 };
 
@@ -29,12 +28,13 @@ struct SafetensorsContent {
 ///
 /// The offsets must cover the data without hole or overlap, as the format demands. Every tensor begins at a multiple
 /// of its element size, so that it can be used where it lies; the format's own library writes nothing else.
-/// Tensors of types other than F32, F16 and BF16 are only named.
+/// Tensors of types whose elements are not whole bytes, or that are unknown, are only named.
 class SafetensorsFile {
  public:
   static Result<SafetensorsFile> open(const std::filesystem::path& path);
-  const std::vector<NamedTensor>& tensors() const { return content_.tensors; }
+  const std::vector<StoredTensor>& tensors() const { return content_.tensors; }
   const std::vector<UnreadableTensor>& unreadable() const { return content_.unreadable; }
+  const FileMap& map() const { return map_; }
 
  private:
   explicit SafetensorsFile(FileMap map) : map_(std::move(map)) {}
@@ -46,7 +46,7 @@ class SafetensorsFile {
 Result<SafetensorsContent> parse_safetensors(Bytes bytes, const std::string& source);
 
 /// The length field and header for tensors stored one after the other in this order, padded with spaces to a
-/// multiple of 8 bytes. No tensor has a block type, every size fits, and wider elements come before narrower ones.
-std::string safetensors_header(const std::vector<TensorSpec>& tensors);
+/// multiple of 8 bytes. `bytes` of each are those of its type and shape, and wider elements come before narrower ones.
+std::string safetensors_header(const std::vector<StoredSpec>& tensors);
 
 }  // namespace carat

@@ -34,22 +34,21 @@ void expect_header_refused(const std::string& header, const std::string& message
 }
 
 TEST(Safetensors, ReadsWhatItWrote) {
-  const std::vector<TensorSpec> specs = {{"a", DType::kF32, {2, 3}},
-                                         {"b", DType::kF32, {}},
-                                         {"c \"\u2581", DType::kBF16, {3}},
-                                         {"d", DType::kF16, {1}},
-                                         {"e", DType::kF16, {0}}};
+  const std::vector<StoredSpec> specs = {{"a", "F32", {2, 3}, 24, {}},       {"b", "F32", {}, 4, {}},
+                                         {"c \"\u2581", "BF16", {3}, 6, {}}, {"d", "F16", {1}, 2, {}},
+                                         {"e", "F16", {0}, 0, {}},           {"f", "U8", {3}, 3, {}}};
   std::string bytes = safetensors_header(specs);
   EXPECT_EQ(bytes.size() % 8, 0u);
-  for (int i = 0; i < 24 + 4 + 6 + 2; ++i) bytes += static_cast<char>(i);
+  for (int i = 0; i < 24 + 4 + 6 + 2 + 3; ++i) bytes += static_cast<char>(i);
   const auto tensors = parse_safetensors(as_bytes(bytes), "model.safetensors").value().tensors;
   ASSERT_EQ(tensors.size(), specs.size());
   for (size_t i = 0; i < specs.size(); ++i) {
     EXPECT_EQ(tensors[i].name, specs[i].name);
-    EXPECT_EQ(tensors[i].view.dtype, specs[i].dtype);
-    EXPECT_EQ(tensors[i].view.shape, specs[i].shape);
+    EXPECT_EQ(tensors[i].dtype, specs[i].dtype);
+    EXPECT_EQ(tensors[i].shape, specs[i].shape);
+    EXPECT_EQ(tensors[i].data.size(), specs[i].bytes);
   }
-  EXPECT_EQ(std::to_integer<int>(tensors[2].view.data[5]), 33);
+  EXPECT_EQ(std::to_integer<int>(tensors[2].data[5]), 33);
 }
 
 TEST(Safetensors, EveryTruncationIsRefused) {
@@ -92,8 +91,21 @@ TEST(Safetensors, RefusesWhatIsNoHeader) {
   expect_header_refused(R"({"t":{"dtype":"F32","dtype":"F32","shape":[4],"data_offsets":[0,16]}})", "a member twice");
 }
 
+TEST(Safetensors, GivesTensorsOfEveryTypeOfWholeBytes) {
+  const std::pair<std::string, int> types[] = {{"F64", 8}, {"I64", 8},     {"I32", 4},     {"I16", 2},  {"U8", 1},
+                                               {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"BOOL", 1}, {"U32", 4}};
+  for (const auto& [dtype, size] : types) {
+    const std::string shape = "[" + std::to_string(16 / size) + "]";
+    const std::string bytes = file(padded(tensor(dtype, shape, "[0,16]")), 16);
+    const SafetensorsContent content = parse_safetensors(as_bytes(bytes), "model.safetensors").value();
+    ASSERT_EQ(content.tensors.size(), 1u) << dtype;
+    EXPECT_EQ(content.tensors[0].dtype, dtype);
+    EXPECT_EQ(content.tensors[0].data.size(), 16u);
+  }
+}
+
 TEST(Safetensors, NamesTensorsOfOtherTypes) {
-  for (const std::string dtype : {"I64", "F8_E4M3", "BOOL", "Q4_0", ""}) {
+  for (const std::string dtype : {"F4", "F6_E2M3", "Q4_0", ""}) {
     const std::string bytes = file(padded(tensor(dtype, "[2]", "[0,16]")), 16);
     const SafetensorsContent content = parse_safetensors(as_bytes(bytes), "model.safetensors").value();
     EXPECT_TRUE(content.tensors.empty());
@@ -104,9 +116,9 @@ TEST(Safetensors, NamesTensorsOfOtherTypes) {
 }
 
 TEST(Safetensors, TensorsOfOtherTypesLieInTheFileToo) {
-  expect_header_refused(tensor("I64", "[2]", "[0,32]"), "truncated");
-  expect_header_refused(tensor("I64", "[2]", "[16,0]"), "truncated or damaged");
-  expect_header_refused(tensor("I64", "[2]", "[0,8]"), "end at byte 8 of 16");
+  expect_header_refused(tensor("F4", "[2]", "[0,32]"), "truncated");
+  expect_header_refused(tensor("F4", "[2]", "[16,0]"), "truncated or damaged");
+  expect_header_refused(tensor("F4", "[2]", "[0,8]"), "end at byte 8 of 16");
 }
 
 TEST(Safetensors, RefusesSizesThatDoNotFit) {

@@ -12,11 +12,15 @@ Result<Scheme> load_scheme(const std::string& name_or_path);
 
 /// Reads a scheme:
 ///
-///     {"name": "mixed", "rules": [{"match": "*mlp.*_proj.weight", "lattice": "Q4_0"},
-///                                 {"match": "*_proj.weight",      "lattice": "BF16"}]}
+///     {"name": "mixed", "static_cache": true,
+///      "rules": [{"match": "*embed_tokens.weight",   "lattice": "I2", "group": 32},
+///                {"match": "*mlp.*_proj.weight",     "lattice": "I4", "static_range": true},
+///                {"match": "*_proj.weight",          "lattice": "Q4_0"}]}
 ///
-/// `match` is a pattern of `matches_pattern`, `lattice` one of F32, F16, BF16, Q4_0; the first rule that matches
-/// decides, F32 when none does. The name must not be a built-in one. `source` names the file in messages.
+/// `match` is a pattern of `matches_pattern`, `lattice` a type that can be encoded (`encodable_names`), or integer
+/// codes: I8, I4, I2. The first rule that matches decides, F32 when none does. `group` and `static_range` need integer
+/// codes; they and `static_cache` may be left out, see `Scheme`. The name must not be a built-in one. `source` names
+/// the file in messages.
 Result<Scheme> scheme_from_json(const std::string& text, const std::string& source);
 
 }  // namespace carat

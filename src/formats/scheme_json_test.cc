@@ -25,6 +25,26 @@ TEST(SchemeJson, FirstRuleThatMatchesDecides) {
   EXPECT_EQ(scheme.lattice_of("model.norm.weight"), DType::kF32);
 }
 
+TEST(SchemeJson, CodesHaveGroupsAndStaticRanges) {
+  const Scheme scheme = scheme_from_json(R"({"name": "small", "static_cache": true, "rules": [
+      {"match": "*embed_tokens.weight", "lattice": "I2", "group": 32},
+      {"match": "*q_proj.weight", "lattice": "I8", "static_range": true},
+      {"match": "*_proj.weight", "lattice": "I4", "static_range": false, "group": 0}]})",
+                                         "my.json")
+                            .value();
+  EXPECT_TRUE(scheme.static_cache);
+  const SchemeRule* table = scheme.rule_for("model.embed_tokens.weight");
+  EXPECT_EQ(table->lattice, DType::kI2);
+  EXPECT_EQ(table->group, 32);
+  EXPECT_FALSE(table->static_range);
+  const SchemeRule* queries = scheme.rule_for("model.layers.0.self_attn.q_proj.weight");
+  EXPECT_EQ(queries->lattice, DType::kI8);
+  EXPECT_EQ(queries->group, 0);
+  EXPECT_TRUE(queries->static_range);
+  EXPECT_EQ(scheme.lattice_of("model.layers.0.self_attn.k_proj.weight"), DType::kI4);
+  EXPECT_FALSE(scheme_from_json(kMixed, "my.json").value().static_cache);
+}
+
 TEST(SchemeJson, LoadsNamesAndFiles) {
   EXPECT_EQ(load_scheme("q4_0").value().name, "q4_0");
   const TemporaryFolder folder;
@@ -50,7 +70,18 @@ TEST(SchemeJson, Refuses) {
   expect_refused(R"({"name": "x", "rules": [{"match": "*"}]})", "rules[0].lattice: is missing");
   expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "Q9"}]})", "found \"Q9\"");
   expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "Q6_K"}]})",
-                 "can round to (F32, F16, BF16, Q4_0, Q8_0)");
+                 "can round to (F32, F16, BF16, Q4_0, Q8_0, and the codes I8, I4, I2)");
+  expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "S4"}]})", "found \"S4\"");
+  expect_refused(R"({"name": "mobile", "rules": []})", "built-in");
+  expect_refused(R"({"name": "x", "static_cache": 1, "rules": []})", "static_cache");
+  expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "I4", "group": -1}]})", "found -1");
+  expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "I4", "group": 1.5}]})", "rules[0].group");
+  expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "I4", "static_range": "yes"}]})",
+                 "rules[0].static_range");
+  expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "Q4_0", "group": 32}]})",
+                 "rules[0].group: needs a lattice of integer codes");
+  expect_refused(R"({"name": "x", "rules": [{"match": "*", "lattice": "F32", "static_range": true}]})",
+                 "rules[0].static_range: needs a lattice of integer codes");
   expect_refused(R"({"name": "x", "rules": [{"match": "*", "latice": "F32", "lattice": "F32"}]})", "latice");
 }
 

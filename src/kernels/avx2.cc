@@ -8,6 +8,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/avx2_codes.h"
 #include "kernels/avx2_dot.h"
 
 namespace carat {
@@ -178,13 +179,14 @@ void softcap(float* x, int64_t n, float cap) {
   }
 }
 
-const Kernels kTable = {
+constexpr Kernels kTable = {
     .name = "avx2",
     .rows_dot = kAvx2RowsDot,
     .decode_row = kAvx2DecodeRow,
-    .codes_dot = kReferenceKernels.codes_dot,
-    .static_codes = kReferenceKernels.static_codes,
-    .snap_static = kReferenceKernels.snap_static,
+    .lay_out_codes = kAvx2LayOutCodes,
+    .codes_dot = kAvx2CodesDot,
+    .static_codes = avx2_static_codes,
+    .snap_static = avx2_snap_static,
     .add_weighted_rows = add_weighted_rows,
     .exp_sum = exp_sum,
     .maximum = maximum,

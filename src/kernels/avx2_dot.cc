@@ -6,6 +6,7 @@
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 
+#include "kernels/avx2_code_rows.h"
 #include "kernels/avx2_rows.h"
 #include "kernels/avx2_super_rows.h"
 
@@ -30,7 +31,7 @@ __m256 add_piece(__m256 sum, __m256 scale, const __m256 (&w)[kVectors], const fl
 template <typename Row>
 __m256 load_tail(const std::byte* row, int64_t columns, __m256 (&w)[kVectors]) {
   std::byte padded[Row::kBytes] = {};
-  __builtin_memcpy(padded, row, static_cast<size_t>(columns * (Row::kBytes / kPiece)));
+  __builtin_memcpy(padded, row, static_cast<size_t>(columns * Row::kBytes / kPiece));
   return Row::load(padded, 0, w);
 }
 
@@ -113,49 +114,17 @@ void decode_row(const std::byte* row, int64_t columns, float* out) {
 }  // namespace
 
 const RowsDot kAvx2RowsDot[kDTypes] = {
-    rows_dot<F32Row>,
-    rows_dot<F16Row>,
-    rows_dot<BF16Row>,
-    rows_dot<Q4_0Row>,
-    rows_dot<Q4_1Row>,
-    rows_dot<Q5_0Row>,
-    rows_dot<Q5_1Row>,
-    rows_dot<Q8_0Row>,
-    rows_dot<Q2_KRow>,
-    rows_dot<Q3_KRow>,
-    rows_dot<Q4_KRow>,
-    rows_dot<Q5_KRow>,
-    rows_dot<Q6_KRow>,
-    rows_dot<TQ2_0Row>,
-    rows_dot<Q2_0Row>,
-    kReferenceKernels.rows_dot[15],
-    kReferenceKernels.rows_dot[16],
-    kReferenceKernels.rows_dot[17],
-    kReferenceKernels.rows_dot[18],
-    kReferenceKernels.rows_dot[19],
+    rows_dot<F32Row>,  rows_dot<F16Row>,  rows_dot<BF16Row>, rows_dot<Q4_0Row>,  rows_dot<Q4_1Row>,
+    rows_dot<Q5_0Row>, rows_dot<Q5_1Row>, rows_dot<Q8_0Row>, rows_dot<Q2_KRow>,  rows_dot<Q3_KRow>,
+    rows_dot<Q4_KRow>, rows_dot<Q5_KRow>, rows_dot<Q6_KRow>, rows_dot<TQ2_0Row>, rows_dot<Q2_0Row>,
+    rows_dot<I8Row>,   rows_dot<I4Row>,   rows_dot<I2Row>,   rows_dot<S4Row>,    rows_dot<S2Row>,
 };
 
 const DecodeRow kAvx2DecodeRow[kDTypes] = {
-    decode_row<F32Row>,
-    decode_row<F16Row>,
-    decode_row<BF16Row>,
-    decode_row<Q4_0Row>,
-    decode_row<Q4_1Row>,
-    decode_row<Q5_0Row>,
-    decode_row<Q5_1Row>,
-    decode_row<Q8_0Row>,
-    decode_row<Q2_KRow>,
-    decode_row<Q3_KRow>,
-    decode_row<Q4_KRow>,
-    decode_row<Q5_KRow>,
-    decode_row<Q6_KRow>,
-    decode_row<TQ2_0Row>,
-    decode_row<Q2_0Row>,
-    kReferenceKernels.decode_row[15],
-    kReferenceKernels.decode_row[16],
-    kReferenceKernels.decode_row[17],
-    kReferenceKernels.decode_row[18],
-    kReferenceKernels.decode_row[19],
+    decode_row<F32Row>,  decode_row<F16Row>,  decode_row<BF16Row>, decode_row<Q4_0Row>,  decode_row<Q4_1Row>,
+    decode_row<Q5_0Row>, decode_row<Q5_1Row>, decode_row<Q8_0Row>, decode_row<Q2_KRow>,  decode_row<Q3_KRow>,
+    decode_row<Q4_KRow>, decode_row<Q5_KRow>, decode_row<Q6_KRow>, decode_row<TQ2_0Row>, decode_row<Q2_0Row>,
+    decode_row<I8Row>,   decode_row<I4Row>,   decode_row<I2Row>,   decode_row<S4Row>,    decode_row<S2Row>,
 };
 
 }  // namespace carat

@@ -17,16 +17,33 @@ namespace carat {
 using RowsDot = void (*)(const std::byte* row, const float* x, int64_t x_stride, int64_t n_x, int64_t columns,
                          float* out, int64_t out_stride);
 
-/// Dot products of the integer codes of one weight row with `n_x` rows of 8-bit codes:
+/// Codes of activations are laid out in blocks of so many columns.
+inline constexpr int64_t kCodeBlock = 128;
+
+constexpr int64_t columns_of_code_blocks(int64_t columns) {
+  return (columns + kCodeBlock - 1) / kCodeBlock * kCodeBlock;
+}
+
+/// Bytes of a row of `columns` 8-bit codes that is laid out: whole blocks, and behind them the sum of the codes in four
+/// bytes of 32, so that rows that follow each other keep their alignment.
+constexpr int64_t code_row_bytes(int64_t columns) { return columns_of_code_blocks(columns) + 32; }
+
+/// Lays out the row of `columns` codes at the beginning of the code_row_bytes(columns) at `x`, in place: each block in
+/// the order in which codes_dot of the same table and type meets the columns, the last one filled up with zeros, then
+/// the sum.
+using LayOutCodes = void (*)(int8_t* x, int64_t columns);
+
+/// Dot products of the integer codes of `n_rows` neighbouring weight rows with `n_x` rows of 8-bit codes that are laid
+/// out:
 ///
-///     out[i * out_stride] = float(sum over c of code[c] * x[i * x_stride + c]) * factor
+///     out[i * out_stride + r] = float(sum over c of code[r, c] * x[i, c]) * factors[r]
 ///
 /// The sum is exact in 32 bits: columns are at most kMostCodeColumns / 2^(bits - 1). Its conversion to float32 and the
-/// product round half to even. All tables give the same bits.
-using CodesDot = void (*)(const std::byte* row, const int8_t* x, int64_t x_stride, int64_t n_x, int64_t columns,
-                          float factor, float* out, int64_t out_stride);
+/// product round half to even. All tables give the same bits. Row i of x begins at x + i * x_stride.
+using CodesDot = void (*)(const std::byte* rows, int64_t n_rows, const int8_t* x, int64_t x_stride, int64_t n_x,
+                          int64_t columns, const float* factors, float* out, int64_t out_stride);
 
-/// 2^31 / 128: a sum of so many products of two bytes, one of them 1, fits in 32 bits.
+/// Less than 2^31 / 128: a sum of so many products of two bytes, one of them 1, fits in 32 bits.
 inline constexpr int64_t kMostCodeColumns = (int64_t{1} << 24) - 1;
 
 /// The values of one stored weight row, bit for bit those of `decode` (src/lattice/lattice.h): out[c] = row[c],
@@ -45,6 +62,7 @@ struct Kernels {
   const DecodeRow* decode_row;
 
   /// By DType; null for types that are no codes.
+  const LayOutCodes* lay_out_codes;
   const CodesDot* codes_dot;
 
   /// out[i] = static_code(x[i], scale) (src/lattice/static_range.h), bit for bit. Returns whether no x[i] is NaN; the

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "kernels/kernels.h"
@@ -46,20 +48,37 @@ void decode_row(const std::byte* row, int64_t columns, float* out) {
   decode(kDType, Bytes(row, *row_bytes(kDType, values)), std::span<float>(out, values));
 }
 
+void lay_out_codes(int8_t* x, int64_t columns) {
+  int32_t sum = 0;
+  for (int64_t c = 0; c < columns; ++c) sum += x[c];
+  const int64_t blocks = columns_of_code_blocks(columns);
+  std::fill(x + columns, x + blocks, int8_t{0});
+  std::memcpy(x + blocks, &sum, sizeof(sum));
+}
+
 template <DType kDType>
-void codes_dot(const std::byte* row, const int8_t* x, int64_t x_stride, int64_t n_x, int64_t columns, float factor,
-               float* out, int64_t out_stride) {
+int32_t code_sum(const std::byte* row, const int8_t* x, int64_t columns) {
+  int32_t sum = 0;
+  int8_t codes[kPiece];
+  for (int64_t begin = 0; begin < columns; begin += kPiece) {
+    const int64_t n = columns - begin < kPiece ? columns - begin : kPiece;
+    const auto bytes = static_cast<size_t>(n / block_elements(kDType) * block_bytes(kDType));
+    unpack_codes(kDType, Bytes(row, bytes), std::span<int8_t>(codes, static_cast<size_t>(n)));
+    for (int64_t c = 0; c < n; ++c) sum += codes[c] * x[begin + c];
+    row += bytes;
+  }
+  return sum;
+}
+
+template <DType kDType>
+void codes_dot(const std::byte* rows, int64_t n_rows, const int8_t* x, int64_t x_stride, int64_t n_x, int64_t columns,
+               const float* factors, float* out, int64_t out_stride) {
+  const int64_t bytes_of_row = columns / block_elements(kDType) * block_bytes(kDType);
   for (int64_t i = 0; i < n_x; ++i) {
-    int32_t sum = 0;
-    for (int64_t begin = 0; begin < columns; begin += kPiece) {
-      const int64_t n = columns - begin < kPiece ? columns - begin : kPiece;
-      int8_t codes[kPiece];
-      const Bytes bytes(row + begin * block_bytes(kDType) / block_elements(kDType),
-                        static_cast<size_t>(n / block_elements(kDType) * block_bytes(kDType)));
-      unpack_codes(kDType, bytes, std::span<int8_t>(codes, static_cast<size_t>(n)));
-      for (int64_t c = 0; c < n; ++c) sum += codes[c] * x[i * x_stride + begin + c];
+    for (int64_t r = 0; r < n_rows; ++r) {
+      const int32_t sum = code_sum<kDType>(rows + r * bytes_of_row, x + i * x_stride, columns);
+      out[i * out_stride + r] = static_cast<float>(sum) * factors[r];
     }
-    out[i * out_stride] = static_cast<float>(sum) * factor;
   }
 }
 
@@ -120,6 +139,11 @@ constexpr std::array<RowsDot, kDTypes> rows_dot_of(std::integer_sequence<int, kT
 }
 
 template <int... kTypes>
+constexpr std::array<LayOutCodes, kDTypes> lay_out_codes_of(std::integer_sequence<int, kTypes...>) {
+  return {(is_code_type(static_cast<DType>(kTypes)) ? lay_out_codes : nullptr)...};
+}
+
+template <int... kTypes>
 constexpr std::array<CodesDot, kDTypes> codes_dot_of(std::integer_sequence<int, kTypes...>) {
   return {(is_code_type(static_cast<DType>(kTypes)) ? codes_dot<static_cast<DType>(kTypes)> : nullptr)...};
 }
@@ -130,6 +154,7 @@ constexpr std::array<DecodeRow, kDTypes> decode_row_of(std::integer_sequence<int
 }
 
 constexpr auto kRowsDot = rows_dot_of(std::make_integer_sequence<int, kDTypes>());
+constexpr auto kLayOutCodes = lay_out_codes_of(std::make_integer_sequence<int, kDTypes>());
 constexpr auto kCodesDot = codes_dot_of(std::make_integer_sequence<int, kDTypes>());
 constexpr auto kDecodeRow = decode_row_of(std::make_integer_sequence<int, kDTypes>());
 
@@ -139,6 +164,7 @@ const Kernels kReferenceKernels = {
     .name = "reference",
     .rows_dot = kRowsDot.data(),
     .decode_row = kDecodeRow.data(),
+    .lay_out_codes = kLayOutCodes.data(),
     .codes_dot = kCodesDot.data(),
     .static_codes = static_codes,
     .snap_static = snap_static_row,

@@ -31,8 +31,8 @@ void unpack_codes(DType dtype, Bytes bytes, std::span<int8_t> codes);
 void pack_codes(DType dtype, std::span<const int8_t> codes, std::span<std::byte> out);
 
 /// Scale rule "min-max": the largest magnitude / (highest code + 0.5), in float32; 1 where all values are zero. Its
-/// extremes lie half a step beyond the highest code, so that both ends of the range are used (Qwix:
-/// qwix/_src/core/qarray.py).
+/// extremes lie half a step beyond the highest code, so that a negative one takes the lowest code, unless float32 puts
+/// the quotient a little below the half (Qwix: qwix/_src/core/qarray.py).
 float min_max_scale(int bits, std::span<const float> values);
 
 }  // namespace carat

@@ -1,5 +1,7 @@
 #include "lattice/scheme.h"
 
+#include <algorithm>
+
 namespace carat {
 namespace {
 
@@ -75,6 +77,10 @@ std::string built_in_scheme_names() {
   std::string names;
   for (const Scheme& scheme : built_in_schemes()) names += (names.empty() ? "" : ", ") + scheme.name;
   return names;
+}
+
+bool has_codes(const Scheme& scheme) {
+  return std::ranges::any_of(scheme.rules, [](const SchemeRule& rule) { return is_code_type(rule.lattice); });
 }
 
 }  // namespace carat

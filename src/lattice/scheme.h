@@ -42,4 +42,10 @@ const Scheme* built_in_scheme(std::string_view name);
 /// Their names, for messages: "f32, f16, bf16, q8_0, q4_0".
 std::string built_in_scheme_names();
 
+/// The scheme whose rules follow from a model's shape (`mobile_scheme` in src/model). No other scheme has its name.
+inline constexpr std::string_view kMobileSchemeName = "mobile";
+
+/// Whether any rule asks for integer codes, static quantizers included.
+bool has_codes(const Scheme& scheme);
+
 }  // namespace carat

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/cache.h"
+#include "ops/linear.h"
 
 namespace carat {
 namespace {
@@ -47,7 +48,7 @@ int64_t logit_rows_of(const ModelConfig& config, int64_t batch) {
 
 int64_t code_bytes(const ModelConfig& config, int64_t batch) {
   const Widest widest = widest_layer(config);
-  return batch * std::max({config.hidden, widest.heads, widest.ffn, config.per_layer_width});
+  return linear_scratch(batch, std::max({config.hidden, widest.heads, widest.ffn, config.per_layer_width}));
 }
 
 int64_t rows_for_experts(const ModelConfig& config, int64_t batch) { return config.experts > 0 ? batch : 0; }
@@ -62,7 +63,7 @@ std::vector<Array> arrays_of(const ModelConfig& config, int64_t batch) {
       {&Activations::normed, T * config.hidden},
       {&Activations::branch, T * config.hidden},
       {&Activations::per_layer_inputs, T * per_layer},
-      {&Activations::per_layer_rows, T * per_layer},
+      {&Activations::per_layer_rows, std::min(T, Activations::kRowsAtOnce) * per_layer},
       {&Activations::per_layer_gate, T * config.per_layer_width},
       {&Activations::sliding_rotations, T * widest.head},
       {&Activations::full_rotations, T * widest.head},
@@ -78,7 +79,6 @@ std::vector<Array> arrays_of(const ModelConfig& config, int64_t batch) {
       {&Activations::visiting_factors, expert_rows},
       {&Activations::expert_rows, expert_rows * config.hidden},
       {&Activations::expert_sum, expert_rows * config.hidden},
-      {&Activations::logits, logit_rows_of(config, batch) * config.vocabulary},
   };
 }
 
@@ -97,10 +97,11 @@ Activations::Activations(const ModelConfig& config, int64_t batch) : logit_rows(
     (this->*array.member).resize(static_cast<size_t>(array.indices));
   }
   codes.resize(static_cast<size_t>(code_bytes(config, batch)));
+  logits = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(logit_rows * config.vocabulary));
 }
 
 uint64_t activation_bytes(const ModelConfig& config, int64_t batch) {
-  uint64_t floats = 0;
+  auto floats = static_cast<uint64_t>(config.vocabulary);
   for (const Array& array : arrays_of(config, batch)) floats += static_cast<uint64_t>(array.floats);
   uint64_t indices = 0;
   for (const IndexArray& array : index_arrays_of(config, batch)) indices += static_cast<uint64_t>(array.indices);

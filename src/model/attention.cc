@@ -28,6 +28,9 @@ void append_keys_and_values(const Pass& pass, const LayerConfig& shape, size_t l
     pass.ops.rms_norm(keys, weights.k_norm.data(), heads, shape.head_width, epsilon, keys);
     pass.ops.rope(keys, rows.count, shape.kv_heads, shape.head_width, rotations(pass, shape, rows));
   }
+  if (pass.observer != nullptr) {
+    pass.observer->see_cache(layer, rows.count, rebuilds_keys(pass.config, layer) ? nullptr : keys, values);
+  }
   pass.cache.store(layer, rows.count, keys, values);
 }
 

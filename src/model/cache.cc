@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "formats/quote.h"
 #include "lattice/lattice.h"
+#include "lattice/static_range.h"
 
 namespace carat {
 namespace {
@@ -20,7 +21,9 @@ struct NamedType {
 };
 
 constexpr NamedType kTypes[] = {
-    {"f32", DType::kF32}, {"f16", DType::kF16}, {"q8_0", DType::kQ8_0}, {"q4_0", DType::kQ4_0}};
+    {"f32", DType::kF32}, {"f16", DType::kF16}, {"q8_0", DType::kQ8_0}, {"q4_0", DType::kQ4_0}, {"int8", DType::kI8}};
+
+constexpr std::string_view kTypeNames = "f32, f16, q8_0, q4_0 or int8";
 
 int64_t row_width(const LayerConfig& layer) { return layer.kv_heads * layer.head_width; }
 
@@ -56,22 +59,57 @@ void encode_row(DType type, std::span<const float> values, std::span<std::byte> 
   std::fill(row.begin(), row.end(), std::byte{0xff});
 }
 
+/// Returns whether no value is a NaN; the row is any row otherwise.
+bool encode_codes(std::span<const float> values, float scale, std::byte* row) {
+  for (const float value : values) {
+    if (std::isnan(value)) return false;
+    *row++ = static_cast<std::byte>(static_code(value, scale));
+  }
+  return true;
+}
+
+Status check_cache_scales(const ModelConfig& config, std::span<const CacheScales> scales) {
+  const std::string refusal = "keys and values cannot be kept as int8: ";
+  if (scales.empty()) {
+    return wrong_usage(refusal + "the model has no trained scales for them (k_cache_scale, v_cache_scale); " +
+                       "expected f32, f16, q8_0 or q4_0");
+  }
+  for (size_t l = 0; l < config.layers.size(); ++l) {
+    const std::string layer = "layer " + std::to_string(l);
+    if (rebuilds_keys(config, l)) {
+      return wrong_usage(refusal + layer + " makes its keys of its values and keeps none that a scale could be for");
+    }
+    if (!(scales[l].keys > 0.0f && scales[l].values > 0.0f)) {
+      return wrong_usage(refusal + layer + " has no trained " + (scales[l].keys > 0.0f ? "v" : "k") + "_cache_scale");
+    }
+  }
+  return success();
+}
+
 }  // namespace
+
+std::string_view cache_type_name(DType type) {
+  for (const NamedType& known : kTypes) {
+    if (known.type == type) return known.name;
+  }
+  return dtype_name(type);
+}
 
 Result<DType> cache_type_named(std::string_view name) {
   for (const NamedType& known : kTypes) {
     if (known.name == name) return known.type;
   }
-  return wrong_usage("the cache type " + in_quotes(name) + " is unknown: expected f32, f16, q8_0 or q4_0");
+  return wrong_usage("the cache type " + in_quotes(name) + " is unknown: expected " + std::string(kTypeNames));
 }
 
-Status check_cache_type(DType type, const ModelConfig& config) {
+Status check_cache_type(DType type, const ModelConfig& config, std::span<const CacheScales> scales) {
   const auto known =
       std::find_if(std::begin(kTypes), std::end(kTypes), [type](const NamedType& named) { return named.type == type; });
   if (known == std::end(kTypes)) {
-    return wrong_usage("keys and values cannot be kept as " + std::string(dtype_name(type)) +
-                       ": expected f32, f16, q8_0 or q4_0");
+    return wrong_usage("keys and values cannot be kept as " + std::string(dtype_name(type)) + ": expected " +
+                       std::string(kTypeNames));
   }
+  if (type == DType::kI8) return check_cache_scales(config, scales);
   for (size_t l = 0; l < config.layers.size(); ++l) {
     const int64_t width = config.layers[l].head_width;
     if (width % block_elements(type) == 0) continue;
@@ -80,6 +118,10 @@ Status check_cache_type(DType type, const ModelConfig& config) {
                        std::to_string(block_elements(type)) + "; f32 and f16 fit any head");
   }
   return success();
+}
+
+DType default_cache_type(const ModelConfig& config, std::span<const CacheScales> scales) {
+  return check_cache_type(DType::kI8, config, scales).ok() ? DType::kI8 : DType::kF32;
 }
 
 bool rebuilds_keys(const ModelConfig& config, size_t layer) {
@@ -103,7 +145,8 @@ CacheBytes kv_cache_bytes(const ModelConfig& config, int64_t positions, const Ca
 
 KvCache::KvCache(const ModelConfig& config, int64_t limit, const CacheOptions& options)
     : config_(config), limit_(limit), options_(options), stores_(config.layers.size()) {
-  CARAT_CHECK(options.batch >= 1 && check_cache_type(options.type, config).ok(), "a cache that fits the model");
+  CARAT_CHECK(options.batch >= 1 && check_cache_type(options.type, config, options.scales).ok(),
+              "a cache that fits the model");
 }
 
 Status KvCache::reserve(int64_t positions) {
@@ -148,10 +191,25 @@ void KvCache::store(size_t layer, int64_t T, const float* keys, const float* val
   for (int64_t t = 0; t < T; ++t) {
     const auto row = static_cast<size_t>((size_ - T + t) % capacity);
     const auto first = static_cast<size_t>(t) * width;
+    if (options_.type == DType::kI8) {
+      store_codes(layer, static_cast<int64_t>(row), keys + first, values + first);
+      continue;
+    }
     encode_row(options_.type, {values + first, width}, {store.values.data() + row * length, length});
     if (rebuilds_keys(config_, layer)) continue;
     encode_row(options_.type, {keys + first, width}, {store.keys.data() + row * length, length});
   }
+}
+
+void KvCache::store_codes(size_t layer, int64_t row, const float* keys, const float* values) {
+  Store& store = stores_[layer];
+  const CacheScales& scales = options_.scales[layer];
+  const auto width = static_cast<size_t>(row_width(config_.layers[layer]));
+  const auto index = static_cast<size_t>(row);
+  const bool fault = !encode_codes({keys, width}, scales.keys, store.keys.data() + index * width) ||
+                     !encode_codes({values, width}, scales.values, store.values.data() + index * width);
+  if (fault) store.faults.resize(static_cast<size_t>(rows(layer)));
+  if (index < store.faults.size()) store.faults[index] = fault ? 1 : 0;
 }
 
 void KvCache::store_rotations(int64_t T, const float* table) {
@@ -173,6 +231,11 @@ KeyValueView KvCache::view(size_t layer) const {
                        .capacity = rows(owner),
                        .kv_heads = shape.kv_heads,
                        .width = shape.head_width};
+  if (options_.type == DType::kI8) {
+    view.key_scale = options_.scales[owner].keys;
+    view.value_scale = options_.scales[owner].values;
+    view.faults = stores_[owner].faults;
+  }
   if (!rebuilds_keys(config_, owner)) return view;
   view.rotations = reinterpret_cast<const float*>(rotations_.data());
   view.rotated_pairs = config_.rotated_pairs(shape);

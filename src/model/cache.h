@@ -8,6 +8,7 @@
 #include "base/growing_bytes.h"
 #include "base/result.h"
 #include "formats/model_config.h"
+#include "model/cache_scales.h"
 #include "ops/attention.h"
 
 namespace carat {
@@ -18,15 +19,22 @@ inline constexpr int64_t kLargestBatch = 1 << 12;
 
 /// How keys and values are kept (docs/context.md).
 struct CacheOptions {
-  DType type = DType::kF32;      ///< F32, F16, Q8_0 or Q4_0
-  int64_t batch = kChunkTokens;  ///< most tokens that are fed at once
+  DType type = DType::kF32;              ///< F32, F16, Q8_0, Q4_0 or I8
+  int64_t batch = kChunkTokens;          ///< most tokens that are fed at once
+  std::vector<CacheScales> scales = {};  ///< by layer, of I8; of no use with the other types
 };
 
-/// "f32", "f16", "q8_0" or "q4_0"; refuses any other name.
+/// "f32", "f16", "q8_0", "q4_0" or "int8" (I8); refuses any other name.
 Result<DType> cache_type_named(std::string_view name);
+/// The name of one of these types.
+std::string_view cache_type_name(DType type);
 
-/// Refuses a type that is none of the four, and one whose blocks do not fit the heads of `config`.
-Status check_cache_type(DType type, const ModelConfig& config);
+/// Refuses a type that is none of the five, one whose blocks do not fit the heads of `config`, and I8 where a layer has
+/// no scales for its keys and values or keeps no keys to apply them to.
+Status check_cache_type(DType type, const ModelConfig& config, std::span<const CacheScales> scales = {});
+
+/// I8 where `check_cache_type` accepts it, F32 elsewhere.
+DType default_cache_type(const ModelConfig& config, std::span<const CacheScales> scales);
 
 /// Whether the keys of `layer`, which owns its keys and values, are made from its values and not kept: those of a full
 /// layer whose values come from the key projection.
@@ -53,8 +61,8 @@ CacheBytes kv_cache_bytes(const ModelConfig& config, int64_t positions, const Ca
 /// costs nothing before it is used, and almost no step of decoding allocates.
 class KvCache {
  public:
-  /// A cache for at most `limit` positions. Allocates nothing yet. `options.type` passes `check_cache_type`, the batch
-  /// is at least 1.
+  /// A cache for at most `limit` positions. Allocates nothing yet. `options` pass `check_cache_type`, the batch is at
+  /// least 1.
   KvCache(const ModelConfig& config, int64_t limit, const CacheOptions& options = {});
 
   /// Positions held; the next token gets this position.
@@ -73,7 +81,8 @@ class KvCache {
   void extend(int64_t T);
 
   /// Takes the keys and values [T, K * d] of the last T positions. `layer` owns its keys and values; where keys are
-  /// rebuilt, `keys` is not looked at. A row with a value that is not finite is kept as NaN.
+  /// rebuilt, `keys` is not looked at. A row with a value that is not finite is kept as NaN; as I8, where infinities go
+  /// to the ends of the range, a row with a NaN.
   void store(size_t layer, int64_t T, const float* keys, const float* values);
 
   /// Takes the rotations of the last T positions in full layers [T, d / 2, 2], if any layer rebuilds its keys.
@@ -96,11 +105,13 @@ class KvCache {
 
  private:
   struct Store {
-    GrowingBytes keys;    // [rows, K * d]; empty where keys are rebuilt
-    GrowingBytes values;  // [rows, K * d]
+    GrowingBytes keys;            // [rows, K * d]; empty where keys are rebuilt
+    GrowingBytes values;          // [rows, K * d]
+    std::vector<uint8_t> faults;  // [rows]  of I8, which has no NaN: 1 where a row had one; empty before the first
   };
 
   bool grow(int64_t positions);
+  void store_codes(size_t layer, int64_t row, const float* keys, const float* values);
   int64_t row_length(size_t layer) const;  // bytes
   int64_t rows(size_t layer) const;
 

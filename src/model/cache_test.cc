@@ -9,6 +9,7 @@
 #include <random>
 
 #include "lattice/lattice.h"
+#include "lattice/static_range.h"
 #include "model/preset.h"
 
 namespace carat {
@@ -76,7 +77,7 @@ TEST(CacheTest, AllocatesNothingBeforeItIsUsed) { EXPECT_EQ(KvCache(two_owners()
 
 TEST(CacheTest, GrowsByDoublingUpToTheLimit) {
   for (const ModelConfig& config : {two_owners(), with_made_keys()}) {
-    for (const CacheOptions options : {CacheOptions{}, {DType::kF16, 7}}) {
+    for (const CacheOptions& options : {CacheOptions{}, {DType::kF16, 7}}) {
       KvCache cache(config, 1000, options);
       for (const auto& [asked, reserved] : {std::pair{1, 256}, {256, 256}, {257, 512}, {513, 1000}, {1000, 1000}}) {
         ASSERT_TRUE(cache.reserve(asked).ok());
@@ -236,6 +237,75 @@ TEST_P(CacheTypes, ARowThatIsNotFiniteIsKeptAsNaN) {
   for (size_t i = 64; i < 128; ++i) EXPECT_TRUE(std::isnan(found[i]));
 }
 
+/// Scales of `two_owners`, by layer.
+std::vector<CacheScales> scales_of_two_owners() {
+  return {{0.25f, 0.5f}, {0.03f, 0.04f}, {0.03f, 0.04f}, {0.25f, 0.5f}};
+}
+
+KvCache int8_cache() { return KvCache(two_owners(), 40, {DType::kI8, 3, scales_of_two_owners()}); }
+
+/// Stores `rows` in the full layer, of 6 keys and values a row, as the keys and the values of the next positions.
+void append_rows(KvCache& cache, const std::vector<float>& rows) {
+  const auto T = static_cast<int64_t>(rows.size() / 6);
+  ASSERT_TRUE(cache.reserve(cache.size() + T).ok());
+  cache.extend(T);
+  cache.store(1, T, rows.data(), rows.data());
+}
+
+TEST(CacheTest, Int8RowsAreCodesOfTheLayersScales) {
+  KvCache cache = int8_cache();
+  std::vector<float> rows = normal(3 * 6, 1);
+  rows[4] = 0.25f * 0.06f;  // half a step of values
+  rows[7] = 1000.0f;
+  rows[8] = -INFINITY;
+  append_rows(cache, rows);
+  for (const size_t layer : {size_t{1}, size_t{2}}) {
+    const KeyValueView view = cache.view(layer);
+    EXPECT_EQ(view.key_scale, 0.03f);
+    EXPECT_EQ(view.value_scale, 0.04f);
+    EXPECT_TRUE(view.faults.empty());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      EXPECT_EQ(static_cast<int8_t>(view.keys[i]), static_code(rows[i], 0.03f)) << i;
+      EXPECT_EQ(static_cast<int8_t>(view.values[i]), static_code(rows[i], 0.04f)) << i;
+    }
+  }
+  EXPECT_EQ(cache.view(3).key_scale, 0.25f);
+  EXPECT_EQ(cache.view(3).value_scale, 0.5f);
+}
+
+TEST(CacheTest, AnInt8RowWithANaNIsMarkedUntilAnotherTakesItsPlace) {
+  KvCache cache = int8_cache();
+  append_rows(cache, normal(6, 1));
+  std::vector<float> rows = normal(3 * 6, 2);
+  rows[11] = NAN;
+  append_rows(cache, rows);
+  const std::span<const uint8_t> faults = cache.view(2).faults;
+  ASSERT_EQ(static_cast<int64_t>(faults.size()), cache.view(2).capacity);
+  EXPECT_EQ(std::count(faults.begin(), faults.end(), 0), cache.view(2).capacity - 1);
+  EXPECT_EQ(faults[2], 1);
+  EXPECT_TRUE(cache.view(0).faults.empty()) << "another layer";
+  cache.rewind(2);
+  append_rows(cache, normal(6, 3));
+  EXPECT_EQ(cache.view(2).faults[2], 0);
+}
+
+TEST(CacheTest, Int8NeedsScalesForAllKeysAndValues) {
+  const ModelConfig config = two_owners();
+  std::vector<CacheScales> scales = scales_of_two_owners();
+  EXPECT_TRUE(check_cache_type(DType::kI8, config, scales).ok());
+  EXPECT_EQ(default_cache_type(config, scales), DType::kI8);
+  EXPECT_EQ(default_cache_type(config, {}), DType::kF32);
+  EXPECT_NE(check_cache_type(DType::kI8, config).error().message.find("no trained scales"), std::string::npos);
+  const Status made = check_cache_type(DType::kI8, with_made_keys(), scales);
+  EXPECT_NE(made.error().message.find("layer 1 makes its keys"), std::string::npos) << made.error().message;
+  scales[3].values = 0.0f;
+  const Status missing = check_cache_type(DType::kI8, config, scales);
+  EXPECT_NE(missing.error().message.find("layer 3 has no trained v_cache_scale"), std::string::npos)
+      << missing.error().message;
+  EXPECT_EQ(default_cache_type(config, scales), DType::kF32);
+  EXPECT_TRUE(check_cache_type(DType::kF16, config, scales).ok());
+}
+
 TEST(CacheTest, KeysThatAreMadeFromValuesAreNotKept) {
   const ModelConfig config = with_made_keys();
   KvCache cache(config, 100);
@@ -262,7 +332,8 @@ TEST(CacheTest, TypesHaveNames) {
   EXPECT_EQ(cache_type_named("f16").value(), DType::kF16);
   EXPECT_EQ(cache_type_named("q8_0").value(), DType::kQ8_0);
   EXPECT_EQ(cache_type_named("q4_0").value(), DType::kQ4_0);
-  for (const char* name : {"", "Q4_0", "q4_k", "bf16"}) {
+  EXPECT_EQ(cache_type_named("int8").value(), DType::kI8);
+  for (const char* name : {"", "Q4_0", "q4_k", "bf16", "i8"}) {
     const Result<DType> unknown = cache_type_named(name);
     ASSERT_FALSE(unknown.ok());
     EXPECT_NE(unknown.error().message.find("q8_0"), std::string::npos) << unknown.error().message;
@@ -289,7 +360,8 @@ struct StoredType {
 constexpr StoredType kStoredTypes[] = {{"f32", DType::kF32, 4.0},
                                        {"f16", DType::kF16, 2.0},
                                        {"q8_0", DType::kQ8_0, 34.0 / 32},
-                                       {"q4_0", DType::kQ4_0, 18.0 / 32}};
+                                       {"q4_0", DType::kQ4_0, 18.0 / 32},
+                                       {"int8", DType::kI8, 1.0}};
 
 /// Values of keys and values for each position, in the layers that own theirs.
 struct ValuesPerPosition {
@@ -349,6 +421,10 @@ TEST(CacheBytesTest, WithKeysKeptAreTheKnownFigures) {
   }
 }
 
+TEST(CacheBytesTest, Int8TakesAByteForEachValue) {
+  EXPECT_EQ(kv_cache_bytes(preset_config("e2b").value(), 100, {.type = DType::kI8}).total(), 100u * 9216);
+}
+
 std::string mebibytes(uint64_t bytes) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.1f", static_cast<double>(bytes) / (1 << 20));
@@ -360,10 +436,12 @@ TEST(CacheBytesTest, AreThoseOfTheDocument) {
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   for (const int64_t positions : {4096, 32768, 131072, 262144}) {
     for (const StoredType& type : kStoredTypes) {
+      if (type.type == DType::kI8 && positions > 131072) continue;  // no mobile model is made for so many
       std::string line = "| " + std::to_string(positions) + " | " + type.name + " |";
       for (const char* model : kPublished) {
         const ModelConfig config = preset_config(model).value();
-        const bool fits = positions <= config.context;
+        const bool fits =
+            positions <= config.context && (type.type != DType::kI8 || !config.layers.back().value_is_key);
         line += " " + (fits ? mebibytes(kv_cache_bytes(config, positions, {.type = type.type}).total()) : "") + " |";
       }
       EXPECT_NE(text.find(line + "\n"), std::string::npos) << line;

@@ -36,7 +36,7 @@ class CachedModel : public testing::TestWithParam<NamedShape> {
  protected:
   void SetUp() override { ASSERT_TRUE(TinyModel(GetParam().shape, 1).write(path_, "f32").ok()); }
 
-  Model load(Ops& ops, int64_t batch) const { return Model::load(path_, ops, batch).value(); }
+  Model load(Ops& ops, int64_t batch) const { return Model::load(path_, ops, {.batch = batch}).value(); }
 
   TemporaryFolder folder_;
   std::filesystem::path path_ = folder_ / "model.gguf";
@@ -78,7 +78,7 @@ TEST(CachedModelTest, RefusesABatchOutOfRange) {
   ASSERT_TRUE(TinyModel({.pattern = "SF", .shared = 0}).write(folder / "m.gguf", "f32").ok());
   Ops ops(*all_kernels().front(), 1);
   for (const int64_t batch : {int64_t{-1}, int64_t{0}, kLargestBatch + 1}) {
-    const Result<Model> model = Model::load(folder / "m.gguf", ops, batch);
+    const Result<Model> model = Model::load(folder / "m.gguf", ops, {.batch = batch});
     ASSERT_FALSE(model.ok());
     EXPECT_EQ(model.error().kind, ErrorKind::kUsage);
     EXPECT_NE(model.error().message.find(std::to_string(batch)), std::string::npos) << model.error().message;

@@ -27,7 +27,7 @@ void begin_chunk(const Pass& pass, const RopeFrequencies& frequencies, std::span
   const float embedding_scale = std::sqrt(static_cast<float>(pass.config.hidden));
   Activations& scratch = pass.scratch;
   pass.ops.gather(pass.weights.embed_tokens, ids, embedding_scale, scratch.residual.data());
-  if (pass.config.per_layer_width > 0) compute_per_layer_inputs(pass, ids);
+  if (pass.config.per_layer_width > 0) compute_per_layer_inputs(pass);
   pass.ops.rope_table(frequencies.sliding, pass.first_position, T, scratch.sliding_rotations.data());
   pass.ops.rope_table(frequencies.full, pass.first_position, T, scratch.full_rotations.data());
   pass.cache.store_rotations(T, scratch.full_rotations.data());
@@ -47,7 +47,7 @@ std::span<const float> run_head(const Pass& pass, Rows rows) {
   const int64_t V = pass.config.vocabulary;
   const float* residual = pass.scratch.residual.data() + rows.first * D;
   float* normed = pass.scratch.normed.data();
-  float* logits = pass.scratch.logits.data();
+  float* logits = pass.scratch.logits.get();
   pass.ops.rms_norm(residual, pass.weights.final_norm.data(), rows.count, D, pass.config.rms_epsilon, normed);
   pass.linear(pass.weights.head, normed, rows.count, logits);
   if (pass.config.softcap > 0.0f) pass.ops.softcap(logits, rows.count * V, pass.config.softcap);

@@ -26,20 +26,20 @@ Status check_head_widths(const ModelConfig& config) {
 
 }  // namespace
 
-Result<Model> Model::load(const std::filesystem::path& path, Ops& ops, int64_t batch) {
+Result<Model> Model::load(const std::filesystem::path& path, Ops& ops, const ModelSettings& settings) {
   CARAT_TRY(Checkpoint checkpoint, Checkpoint::open(path));
-  return create(std::move(checkpoint), ops, batch);
+  return create(std::move(checkpoint), ops, settings);
 }
 
-Result<Model> Model::create(Checkpoint checkpoint, Ops& ops, int64_t batch) {
-  if (batch < 1 || batch > kLargestBatch) {
+Result<Model> Model::create(Checkpoint checkpoint, Ops& ops, const ModelSettings& settings) {
+  if (settings.batch < 1 || settings.batch > kLargestBatch) {
     return wrong_usage("batch: expected 1 to " + std::to_string(kLargestBatch) + " tokens at once, found " +
-                       std::to_string(batch));
+                       std::to_string(settings.batch));
   }
   auto owned = std::make_shared<const Checkpoint>(std::move(checkpoint));
   CARAT_TRY_STATUS(check_head_widths(owned->config()));
-  CARAT_TRY(ModelWeights weights, ModelWeights::bind(*owned));
-  return Model(std::move(owned), std::move(weights), ops, batch);
+  CARAT_TRY(ModelWeights weights, ModelWeights::bind(*owned, {settings.input_quantizers, settings.output_quantizers}));
+  return Model(std::move(owned), std::move(weights), ops, settings.batch);
 }
 
 Model::Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights, Ops& ops, int64_t batch)
@@ -49,7 +49,21 @@ Model::Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights,
       batch_(batch),
       activations_(config(), batch),
       frequencies_(config()),
-      owning_layers_(static_cast<size_t>(config().layer_count() - config().shared_kv_layers())) {}
+      owning_layers_(static_cast<size_t>(config().layer_count() - config().shared_kv_layers())) {
+  if (config().per_layer_width == 0) return;
+  std::vector<TableColumns> table;
+  for (const TensorView& view : weights_.embed_tokens_per_layer) {
+    table.push_back({view, checkpoint_->place_of(view.data), checkpoint_->place_of(view.scales.data)});
+  }
+  token_rows_.emplace(table, batch);
+}
+
+Result<CacheOptions> Model::cache_options(std::optional<DType> type) const {
+  CacheOptions options = {.batch = batch_, .scales = cache_scales_of(*checkpoint_)};
+  options.type = type ? *type : default_cache_type(config(), options.scales);
+  CARAT_TRY_STATUS(check_cache_type(options.type, config(), options.scales));
+  return options;
+}
 
 Result<std::span<const float>> Model::last_logits(std::span<const int32_t> ids, KvCache& cache) {
   CARAT_CHECK(!ids.empty(), "logits need a position");
@@ -71,7 +85,9 @@ Result<std::span<const float>> Model::all_logits(std::span<const int32_t> ids, K
 
 Result<std::span<const float>> Model::run_chunk(std::span<const int32_t> ids, int64_t needed, KvCache& cache) {
   const auto T = static_cast<int64_t>(ids.size());
-  const Pass pass{config(), weights_, *ops_, cache, activations_, cache.size()};
+  if (token_rows_) CARAT_TRY_STATUS(token_rows_->fetch(ids, ops_->pool()));
+  const Pass pass{config(),     weights_,     *ops_,     cache,
+                  activations_, cache.size(), observer_, token_rows_ ? &*token_rows_ : nullptr};
   const Rows all = {0, T};
   const Rows last = {T - needed, needed};
   cache.extend(T);

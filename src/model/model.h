@@ -14,17 +14,26 @@
 #include "model/cache.h"
 #include "model/forward.h"
 #include "model/pass.h"
+#include "model/token_rows.h"
 #include "model/weights.h"
 #include "ops/ops.h"
 
 namespace carat {
+
+/// How a model is run.
+struct ModelSettings {
+  int64_t batch = kChunkTokens;   ///< see `Model::batch`; 1 to kLargestBatch
+  bool input_quantizers = true;   ///< see `Quantizers`
+  bool output_quantizers = true;  ///< the same
+};
 
 /// A Gemma 4 text decoder, of any of the five shapes: from token ids to logits.
 ///
 ///     CARAT_TRY(const Kernels* kernels, select_kernels());
 ///     Ops ops(*kernels, available_cores());
 ///     CARAT_TRY(Model model, Model::load("opal.gguf", ops));
-///     KvCache cache(model.config(), 4096, {.batch = model.batch()});
+///     CARAT_TRY(const CacheOptions kept, model.cache_options());
+///     KvCache cache(model.config(), 4096, kept);
 ///     CARAT_TRY_STATUS(cache.reserve(ids.size()));
 ///     CARAT_TRY(const std::span<const float> logits, model.last_logits(ids, cache));   // [V]
 ///
@@ -33,15 +42,25 @@ namespace carat {
 class Model {
  public:
   /// Opens the checkpoint at `path` (see Checkpoint::open). `ops` outlives the model; several models may use it.
-  static Result<Model> load(const std::filesystem::path& path, Ops& ops, int64_t batch = kChunkTokens);
+  static Result<Model> load(const std::filesystem::path& path, Ops& ops, const ModelSettings& settings = {});
 
-  /// A model of an open checkpoint. Refuses norm weights that are not finite, head widths that differ within one
-  /// attention type, and a `batch` (see `batch()`) that is not 1 to kLargestBatch.
-  static Result<Model> create(Checkpoint checkpoint, Ops& ops, int64_t batch = kChunkTokens);
+  /// A model of an open checkpoint. Refuses what `ModelWeights::bind` refuses, head widths that differ within one
+  /// attention type, and a batch out of range.
+  static Result<Model> create(Checkpoint checkpoint, Ops& ops, const ModelSettings& settings = {});
 
   const Checkpoint& checkpoint() const { return *checkpoint_; }
   const ModelConfig& config() const { return checkpoint_->config(); }
   const Vocabulary& vocabulary() const { return checkpoint_->vocabulary(); }
+  /// They stay where they are until the model is moved.
+  const ModelWeights& weights() const { return weights_; }
+
+  /// How a cache for this model keeps keys and values: as `type`, or, when none is given, as 8-bit codes with the
+  /// trained scales where the model has them for all its layers, and in float32 where not. Refuses a type that does not
+  /// fit.
+  Result<CacheOptions> cache_options(std::optional<DType> type = std::nullopt) const;
+
+  /// From now on `observer` watches every call, none when it is null. It outlives the calls that it watches.
+  void set_observer(ActivationObserver* observer) { observer_ = observer; }
 
   /// Feeds `ids` at the positions that follow what `cache` holds: at least one, each in [0, V), with room reserved
   /// for all. Returns the logits [V] after the last one; they are valid until the model's next call. Earlier
@@ -85,9 +104,11 @@ class Model {
   Ops* ops_;
   int64_t batch_;
   Activations activations_;
+  std::optional<TokenRows> token_rows_;  // of the per-layer table; when P > 0
   RopeFrequencies frequencies_;
   std::optional<Fault> fault_;  // of the last call
-  size_t owning_layers_;        // layers before the first one from which on none owns keys and values
+  ActivationObserver* observer_ = nullptr;
+  size_t owning_layers_;  // layers before the first one from which on none owns keys and values
 };
 
 }  // namespace carat

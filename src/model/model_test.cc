@@ -153,7 +153,7 @@ TEST(ModelTest, MultipliesByTheWeightsThatTheFileHolds) {
   const auto keep_going = [](uint64_t, uint64_t) { return true; };
   const std::filesystem::path packed = std::filesystem::path(::testing::TempDir()) / "packed.gguf";
   const std::filesystem::path decoded = std::filesystem::path(::testing::TempDir()) / "decoded";
-  ASSERT_TRUE(convert_checkpoint(source, packed, &q4_0, keep_going).ok());
+  ASSERT_TRUE(convert_checkpoint(source, packed, {.scheme = &q4_0}, keep_going).ok());
   ASSERT_TRUE(write_edited(packed, decoded, [](const std::string&, auto&) {}).ok());
   Model blocks = Model::load(packed, ops).value();
   Model floats = Model::load(decoded, ops).value();

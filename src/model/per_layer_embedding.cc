@@ -1,12 +1,14 @@
 #include "model/per_layer_embedding.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace carat {
 
-void compute_per_layer_inputs(const Pass& pass, std::span<const int32_t> ids) {
+void compute_per_layer_inputs(const Pass& pass) {
   const ModelWeights& weights = pass.weights;
-  const auto T = static_cast<int64_t>(ids.size());
+  const std::span<const int32_t> slots = pass.token_rows->slots();
+  const auto T = static_cast<int64_t>(slots.size());
   const int64_t L = pass.config.layer_count();
   const int64_t P = pass.config.per_layer_width;
   const float projection_scale = 1.0f / std::sqrt(static_cast<float>(pass.config.hidden));
@@ -18,8 +20,12 @@ void compute_per_layer_inputs(const Pass& pass, std::span<const int32_t> ids) {
   pass.linear(weights.per_layer_model_projection, pass.scratch.residual.data(), T, inputs);
   pass.ops.scale(inputs, T * L * P, projection_scale);
   pass.ops.rms_norm(inputs, weights.per_layer_norm.data(), T * L, P, pass.config.rms_epsilon, inputs);
-  pass.ops.gather(weights.embed_tokens_per_layer, ids, row_scale, rows);
-  pass.ops.add_scaled(inputs, rows, T * L * P, sum_scale);
+  for (int64_t first = 0; first < T; first += Activations::kRowsAtOnce) {
+    const int64_t count = std::min(Activations::kRowsAtOnce, T - first);
+    const std::span<const int32_t> some = slots.subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+    pass.ops.gather(pass.token_rows->kept(), some, row_scale, rows);
+    pass.ops.add_scaled(inputs + first * L * P, rows, count * L * P, sum_scale);
+  }
 }
 
 void add_per_layer_embedding(const Pass& pass, size_t layer, Rows rows) {

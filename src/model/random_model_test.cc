@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/file_map.h"
 #include "formats/checkpoint.h"
+#include "formats/scheme_tensors.h"
+#include "lattice/codes.h"
 #include "lattice/lattice.h"
+#include "model/mobile_scheme.h"
 #include "tests/support/tiny_model.h"
 
 namespace carat {
@@ -101,6 +105,60 @@ TEST(RandomModel, ExpertsAreDrawnRowByRow) {
   EXPECT_EQ(decode_tensor(*stored.find("model.layers.0.router.scale")), std::vector<float>(64, 1.0f));
   EXPECT_EQ(decode_tensor(*stored.find("model.layers.0.router.per_expert_scale")), std::vector<float>(8, 1.0f));
   EXPECT_EQ(stored.find("model.layers.0.self_attn.v_proj.weight"), nullptr);
+}
+
+RandomModel random_mobile_model(uint64_t seed) {
+  RandomModel model = random_model("f32", seed);
+  model.scheme = mobile_scheme(model.config).value();
+  return model;
+}
+
+std::string mobile_weights(uint64_t seed, int thread_count) {
+  const TemporaryFolder folder;
+  ThreadPool threads(thread_count);
+  EXPECT_TRUE(write_random_model(folder / "m", random_mobile_model(seed), threads, go_on).ok());
+  return read_text_file(folder / "m" / "model.safetensors", size_t{1} << 28).value();
+}
+
+TEST(RandomModel, CodesDependOnTheSeedAndNotOnThreads) {
+  const std::string first = mobile_weights(7, 1);
+  EXPECT_EQ(first, mobile_weights(7, 3));
+  EXPECT_NE(first, mobile_weights(8, 1));
+}
+
+TEST(RandomModel, CodesHaveTheDeviationOfFloatsAndUseTheirRange) {
+  const TemporaryFolder folder;
+  ThreadPool threads(2);
+  const RandomModel model = random_mobile_model(7);
+  ASSERT_TRUE(write_random_model(folder / "m", model, threads, go_on).ok());
+  const Checkpoint checkpoint = Checkpoint::open(folder / "m").value();
+  EXPECT_EQ(checkpoint.find("model.norm.weight")->dtype, DType::kBF16);
+  for (const auto& [name, view] : checkpoint.tensors()) {
+    const SchemeRule* rule = model.scheme.rule_for(name);
+    EXPECT_EQ(view.dtype, rule->lattice) << name;
+    if (!is_code_type(view.dtype)) continue;
+    const int64_t width = rule->group == 0 ? view.columns() : rule->group;
+    double squares = 0;
+    const std::vector<float> values = decode_tensor(view);
+    for (const float value : values) squares += static_cast<double>(value) * value;
+    EXPECT_NEAR(squares / static_cast<double>(values.size()) * static_cast<double>(width), 1.0, 0.12) << name;
+    std::vector<float> codes(static_cast<size_t>(view.rows() * view.columns()));
+    decode(view.dtype, view.data, codes);
+    EXPECT_EQ(*std::ranges::min_element(codes), static_cast<float>(code_range(code_bits(view.dtype)).lowest)) << name;
+  }
+  for (const TensorSpec& scale : static_scales(model.config, model.scheme)) {
+    ASSERT_NE(checkpoint.find(scale.name), nullptr) << scale.name;
+    EXPECT_GT(decode_tensor(*checkpoint.find(scale.name)).front(), 0.0f) << scale.name;
+  }
+}
+
+TEST(RandomModel, CodesGoIntoAFolderOnly) {
+  const TemporaryFolder folder;
+  ThreadPool threads(1);
+  const auto written = write_random_model(folder / "m.gguf", random_mobile_model(1), threads, go_on);
+  ASSERT_FALSE(written.ok());
+  EXPECT_NE(written.error().message.find("write a folder, and convert that to GGUF"), std::string::npos)
+      << written.error().message;
 }
 
 TEST(RandomModel, StopsWhenAskedAndLeavesNothing) {

@@ -1,18 +1,24 @@
 #include "model/weights.h"
 
 #include <string>
+#include <unordered_set>
 
 #include "base/check.h"
+#include "formats/litertlm_tensors.h"
 #include "lattice/lattice.h"
 #include "model/check_weights.h"
 
 namespace carat {
 namespace {
 
+constexpr std::string_view kInputScale = ".input_activation_scale";
+constexpr std::string_view kOutputScale = ".output_activation_scale";
+
 /// Looks tensors up by name; what a valid checkpoint must have is there.
 class Binder {
  public:
-  explicit Binder(const Checkpoint& checkpoint) : checkpoint_(checkpoint) {}
+  Binder(const Checkpoint& checkpoint, const Quantizers& quantizers)
+      : checkpoint_(checkpoint), quantizers_(quantizers) {}
 
   TensorView matrix(const std::string& name) const {
     const TensorView* found = checkpoint_.find(name);
@@ -26,21 +32,30 @@ class Binder {
 
   float scalar(const std::string& name, float otherwise) const { return has(name) ? vector(name).front() : otherwise; }
 
-  LinearWeights linear(const std::string& module) const {
-    return {matrix(module + ".weight"), scalar(module + ".input_activation_scale", 0.0f),
-            scalar(module + ".output_activation_scale", 0.0f)};
+  LinearWeights linear(const std::string& module) const { return linear(module, module + ".weight"); }
+
+  LinearWeights linear(const std::string& module, const std::string& weight) const {
+    return {matrix(weight), quantizers_.inputs ? scalar(module + std::string(kInputScale), 0.0f) : 0.0f,
+            quantizers_.outputs ? scalar(module + std::string(kOutputScale), 0.0f) : 0.0f};
   }
 
  private:
   const Checkpoint& checkpoint_;
+  const Quantizers quantizers_;
 };
+
+Bytes part_of(Bytes rows, int64_t of, int64_t first, int64_t count) {
+  const size_t length = rows.size() / static_cast<size_t>(of);
+  return rows.subspan(static_cast<size_t>(first) * length, static_cast<size_t>(count) * length);
+}
 
 /// Rows [first, first + count) of a stack of matrices, as a matrix.
 TensorView matrix_rows(const TensorView& stack, int64_t first, int64_t count) {
-  const auto bytes_of_row = static_cast<size_t>(*row_bytes(stack.dtype, static_cast<uint64_t>(stack.columns())));
-  const Bytes data =
-      stack.data.subspan(static_cast<size_t>(first) * bytes_of_row, static_cast<size_t>(count) * bytes_of_row);
-  return {stack.dtype, {count, stack.columns()}, data};
+  TensorView matrix = {stack.dtype, {count, stack.columns()}, part_of(stack.data, stack.rows(), first, count)};
+  if (stack.scales.groups > 0) {
+    matrix.scales = {stack.scales.dtype, stack.scales.groups, part_of(stack.scales.data, stack.rows(), first, count)};
+  }
+  return matrix;
 }
 
 void bind_attention(const Binder& binder, const std::string& prefix, bool owns_kv, bool value_is_key,
@@ -96,6 +111,15 @@ MoeWeights bind_moe(const Binder& binder, const std::string& prefix, const Model
   return moe;
 }
 
+/// The table of all layers, or those that a bundle has instead.
+std::vector<TensorView> bind_per_layer_table(const Binder& binder, const ModelConfig& config) {
+  const std::string table = "model.embed_tokens_per_layer.weight";
+  if (binder.has(table)) return {binder.matrix(table)};
+  std::vector<TensorView> parts;
+  for (int64_t l = 0; l < config.layer_count(); ++l) parts.push_back(binder.matrix(per_layer_part(l)));
+  return parts;
+}
+
 LayerWeights bind_layer(const Binder& binder, const ModelConfig& config, size_t index) {
   const std::string prefix = "model.layers." + std::to_string(index) + ".";
   LayerWeights layer;
@@ -111,25 +135,69 @@ LayerWeights bind_layer(const Binder& binder, const ModelConfig& config, size_t 
   return layer;
 }
 
+/// The module that a static quantizer belongs to; empty for any other tensor.
+std::string quantized_module(const std::string& tensor) {
+  for (const std::string_view ending : {kInputScale, kOutputScale}) {
+    if (tensor.ends_with(ending)) return tensor.substr(0, tensor.size() - ending.size());
+  }
+  return "";
+}
+
+/// A quantizer that nothing applies would make another model of the file.
+Status check_quantizers(const Checkpoint& checkpoint, const ModelWeights& weights) {
+  std::unordered_set<std::string> linear_layers;
+  for_each_linear(weights, [&](const std::string& module, const LinearWeights&) { linear_layers.insert(module); });
+  for (const NamedTensor& tensor : checkpoint.tensors()) {
+    const std::string module = quantized_module(tensor.name);
+    if (module.empty() || linear_layers.contains(module)) continue;
+    return refused(checkpoint.path().string() + ": " + name_in(checkpoint.container(), tensor.name) +
+                   " is a static quantizer of a layer that is computed in floating point; expected those of "
+                   "projections in attention, feed-forward and per-layer embeddings, and of the head");
+  }
+  return success();
+}
+
 }  // namespace
 
-Result<ModelWeights> ModelWeights::bind(const Checkpoint& checkpoint) {
+Result<ModelWeights> ModelWeights::bind(const Checkpoint& checkpoint, const Quantizers& quantizers) {
   const ModelConfig& config = checkpoint.config();
   CARAT_TRY_STATUS(check_vectors(checkpoint));
-  const Binder binder(checkpoint);
+  const Binder binder(checkpoint, quantizers);
   ModelWeights weights;
   weights.embed_tokens = binder.matrix("model.embed_tokens.weight");
-  weights.head = {weights.embed_tokens, binder.scalar("lm_head.input_activation_scale", 0.0f),
-                  binder.scalar("lm_head.output_activation_scale", 0.0f)};
+  weights.head = binder.linear("lm_head", "model.embed_tokens.weight");
   if (config.per_layer_width > 0) {
-    weights.embed_tokens_per_layer = binder.matrix("model.embed_tokens_per_layer.weight");
+    weights.embed_tokens_per_layer = bind_per_layer_table(binder, config);
     weights.per_layer_model_projection = binder.linear("model.per_layer_model_projection");
     weights.per_layer_norm = binder.vector("model.per_layer_projection_norm.weight");
   }
   weights.layers.reserve(config.layers.size());
   for (size_t l = 0; l < config.layers.size(); ++l) weights.layers.push_back(bind_layer(binder, config, l));
   weights.final_norm = binder.vector("model.norm.weight");
+  CARAT_TRY_STATUS(check_quantizers(checkpoint, weights));
   return weights;
+}
+
+void for_each_linear(const ModelWeights& weights,
+                     const std::function<void(const std::string& module, const LinearWeights& layer)>& see) {
+  const auto see_bound = [&](const std::string& module, const LinearWeights& layer) {
+    if (!layer.weight.shape.empty()) see(module, layer);
+  };
+  see_bound("model.per_layer_model_projection", weights.per_layer_model_projection);
+  for (size_t l = 0; l < weights.layers.size(); ++l) {
+    const std::string prefix = "model.layers." + std::to_string(l) + ".";
+    const LayerWeights& layer = weights.layers[l];
+    see_bound(prefix + "self_attn.q_proj", layer.q_proj);
+    see_bound(prefix + "self_attn.k_proj", layer.k_proj);
+    see_bound(prefix + "self_attn.v_proj", layer.v_proj);
+    see_bound(prefix + "self_attn.o_proj", layer.o_proj);
+    see_bound(prefix + "mlp.gate_proj", layer.gate_proj);
+    see_bound(prefix + "mlp.up_proj", layer.up_proj);
+    see_bound(prefix + "mlp.down_proj", layer.down_proj);
+    see_bound(prefix + "per_layer_input_gate", layer.per_layer_input_gate);
+    see_bound(prefix + "per_layer_projection", layer.per_layer_projection);
+  }
+  see_bound("lm_head", weights.head);
 }
 
 int64_t decoded_weight_count(const ModelConfig& config) {

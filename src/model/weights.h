@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -52,19 +54,32 @@ struct LayerWeights {
   float layer_scalar = 1.0f;                 // multiplies the whole residual stream; 1 when the file has none
 };
 
+/// Which static quantizers of linear layers are bound. Without them a model is another one than was trained: leave them
+/// out only to find where a difference comes from.
+struct Quantizers {
+  bool inputs = true;
+  bool outputs = true;
+};
+
 /// All weights of a text decoder, bound by name. The views live as long as the checkpoint they came from.
 struct ModelWeights {
-  TensorView embed_tokens;                   // [V, D]
-  LinearWeights head;                        // [V, D]  the same matrix
-  TensorView embed_tokens_per_layer;         // [V, L * P]  only when P > 0
-  LinearWeights per_layer_model_projection;  // [L * P, D]  only when P > 0
-  std::vector<float> per_layer_norm;         // [P]         only when P > 0; the same for all layers
-  std::vector<LayerWeights> layers;          // L
-  std::vector<float> final_norm;             // [D]
+  TensorView embed_tokens;                         // [V, D]
+  LinearWeights head;                              // [V, D]  the same matrix
+  std::vector<TensorView> embed_tokens_per_layer;  // [V, L * P], or L times [V, P]  only when P > 0
+  LinearWeights per_layer_model_projection;        // [L * P, D]  only when P > 0
+  std::vector<float> per_layer_norm;               // [P]         only when P > 0; the same for all layers
+  std::vector<LayerWeights> layers;                // L
+  std::vector<float> final_norm;                   // [D]
 
-  /// Reads the vectors, no matrix. Refuses a vector with a value that is not finite.
-  static Result<ModelWeights> bind(const Checkpoint& checkpoint);
+  /// Reads the vectors, no matrix. Refuses a vector with a value that is not finite, and a static quantizer of a layer
+  /// that is computed without one.
+  static Result<ModelWeights> bind(const Checkpoint& checkpoint, const Quantizers& quantizers = {});
 };
+
+/// Calls `see` for each linear layer that may have static quantizers, with the name of its module
+/// ("model.layers.0.self_attn.q_proj"; "lm_head" for the head). `layer` is the member of `weights` itself.
+void for_each_linear(const ModelWeights& weights,
+                     const std::function<void(const std::string& module, const LinearWeights& layer)>& see);
 
 /// Values of the vectors that `bind` decodes.
 int64_t decoded_weight_count(const ModelConfig& config);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include "base/check.h"
 #include "formats/model_config.h"
@@ -52,32 +53,49 @@ class HeadReader {
 
   template <typename Body>
   void for_keys(Positions positions, Body body) {
-    for_rows(cache_.keys != nullptr ? cache_.keys : cache_.values, cache_.keys == nullptr, positions, body);
+    const bool kept = cache_.keys != nullptr;
+    for_rows(kept ? Store{cache_.keys, cache_.key_scale} : Store{cache_.values, cache_.value_scale}, !kept, positions,
+             body);
   }
 
   template <typename Body>
   void for_values(Positions positions, Body body) {
-    for_rows(cache_.values, false, positions, body);
+    for_rows(Store{cache_.values, cache_.value_scale}, false, positions, body);
   }
 
  private:
+  struct Store {
+    const std::byte* rows;
+    float scale;  // of codes
+  };
+
   template <typename Body>
-  void for_rows(const std::byte* store, bool make_keys, Positions positions, Body body) {
+  void for_rows(const Store& store, bool make_keys, Positions positions, Body body) {
     const int64_t row_stride = cache_.kv_heads * head_bytes_;
     while (!positions.empty()) {
       const int64_t row = positions.begin % cache_.capacity;
       const int64_t count =
           std::min({positions.end - positions.begin, cache_.capacity - row, kRowFloats / cache_.width});
       const Positions some = {positions.begin, positions.begin + count};
-      const std::byte* rows = store + row * row_stride + offset_;
+      const std::byte* rows = store.rows + row * row_stride + offset_;
       if (cache_.type == DType::kF32 && !make_keys) {
         body(FloatRows{reinterpret_cast<const float*>(rows), cache_.kv_heads * cache_.width, some});
       } else {
         for (int64_t j = 0; j < count; ++j) decode_(rows + j * row_stride, cache_.width, decoded_ + j * cache_.width);
+        if (cache_.type == DType::kI8) apply_scale(store.scale, row, count);
         if (make_keys) make_keys_of(some);
         body(FloatRows{decoded_, cache_.width, some});
       }
       positions.begin += count;
+    }
+  }
+
+  void apply_scale(float scale, int64_t row, int64_t count) {
+    for (int64_t i = 0; i < count * cache_.width; ++i) decoded_[i] *= scale;
+    for (int64_t j = 0; j < count; ++j) {
+      const auto index = static_cast<size_t>(row + j);
+      if (index >= cache_.faults.size() || cache_.faults[index] == 0) continue;
+      std::fill_n(decoded_ + j * cache_.width, cache_.width, std::numeric_limits<float>::quiet_NaN());
     }
   }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "tensor/dtype.h"
 
@@ -18,6 +19,9 @@ struct KeyValueView {
   const std::byte* keys = nullptr;    ///< [capacity, K, width], after norm and rope
   const std::byte* values = nullptr;  ///< [capacity, K, width]
   int64_t capacity = 0;
+  float key_scale = 0.0f;            ///< of I8: a value is code * scale, rounded to float32
+  float value_scale = 0.0f;          ///< the same
+  std::span<const uint8_t> faults;   ///< by row; one that is there and not 0 stands for a row of NaNs
   int64_t kv_heads = 0;              ///< K, a divisor of H
   int64_t width = 0;                 ///< of one head
   const float* key_norm = nullptr;   ///< [width]

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "kernels/select.h"
 #include "lattice/lattice.h"
+#include "lattice/static_range.h"
 #include "ops/ops.h"
 
 namespace carat {
@@ -63,16 +64,28 @@ std::vector<double> expected_attention(const AttentionCase& c, const Inputs& in)
 }
 
 /// `rows` of `row` values, as they are stored.
-std::vector<std::byte> encoded(DType type, const Floats& values) {
+// Static scales of codes, for the keys and the values of `model_like`.
+constexpr float kKeyScale = 0.005f, kValueScale = 0.03f;
+
+std::vector<std::byte> encoded(DType type, const Floats& values, float scale) {
   std::vector<std::byte> bytes(*row_bytes(type, values.size()));
-  encode(type, values, bytes);
+  if (type != DType::kI8) {
+    encode(type, values, bytes);
+    return bytes;
+  }
+  for (size_t i = 0; i < values.size(); ++i) bytes[i] = static_cast<std::byte>(static_code(values[i], scale));
   return bytes;
+}
+
+void snap_all(DType type, float scale, Floats& values) {
+  if (type != DType::kI8) return snap(type, values, values);
+  for (float& value : values) value = snap_static(value, scale);
 }
 
 /// What a store of `type` makes of the keys and values.
 Inputs rounded(Inputs in, DType type) {
-  snap(type, in.keys, in.keys);
-  snap(type, in.values, in.values);
+  snap_all(type, kKeyScale, in.keys);
+  snap_all(type, kValueScale, in.values);
   return in;
 }
 
@@ -87,15 +100,22 @@ class Ring {
       std::copy_n(in.keys.begin() + j * row, row, keys.begin() + j % capacity * row);
       std::copy_n(in.values.begin() + j * row, row, values.begin() + j % capacity * row);
     }
-    keys_ = encoded(type, keys);
-    values_ = encoded(type, values);
+    keys_ = encoded(type, keys, kKeyScale);
+    values_ = encoded(type, values, kValueScale);
     const auto used = static_cast<size_t>(in.positions - first) * (keys_.size() / static_cast<size_t>(capacity));
+    if (type == DType::kI8) {
+      faults_.resize(static_cast<size_t>(capacity), 1);
+      std::fill_n(faults_.begin(), in.positions - first, uint8_t{0});
+    }
     std::fill(keys_.begin() + static_cast<std::ptrdiff_t>(used), keys_.end(), std::byte{0xff});
     std::fill(values_.begin() + static_cast<std::ptrdiff_t>(used), values_.end(), std::byte{0xff});
     view = {.type = type,
             .keys = keys_.data(),
             .values = values_.data(),
             .capacity = capacity,
+            .key_scale = kKeyScale,
+            .value_scale = kValueScale,
+            .faults = faults_,
             .kv_heads = shape.K,
             .width = shape.width};
   }
@@ -103,6 +123,7 @@ class Ring {
 
  private:
   std::vector<std::byte> keys_, values_;
+  std::vector<uint8_t> faults_;
 };
 
 Floats attend(Ops& ops, const AttentionCase& c, const Floats& q, const KeyValueView& cache, int64_t more_rows = 0) {
@@ -197,7 +218,8 @@ class RoundedAttention : public testing::TestWithParam<Rounding> {};
 
 INSTANTIATE_TEST_SUITE_P(Types, RoundedAttention,
                          testing::Values(Rounding{DType::kF32, 1e-6}, Rounding{DType::kF16, 1e-3},
-                                         Rounding{DType::kQ8_0, 1e-2}, Rounding{DType::kQ4_0, 0.15}),
+                                         Rounding{DType::kQ8_0, 1e-2}, Rounding{DType::kQ4_0, 0.15},
+                                         Rounding{DType::kI8, 4e-2}),
                          [](const auto& rounding) { return std::string(dtype_name(rounding.param.type)); });
 
 constexpr AttentionCase kRoundedCases[] = {
@@ -295,6 +317,26 @@ TEST(AttentionRange, WhatIsNoNumberStaysSo) {
     for (const Kernels* table : all_kernels()) {
       Ops ops(*table, 1);
       for (const float value : attend(ops, c, in.q, ring.view)) EXPECT_TRUE(std::isnan(value)) << table->name;
+    }
+  }
+}
+
+TEST(AttentionRange, ARowOfCodesThatIsMarkedIsNoNumber) {
+  const AttentionCase c = {2, 2, 1, 32, 130, 0};
+  Random random(8);
+  const Inputs in(c, random);
+  const Ring ring(c, in, in.positions, DType::kI8);
+  for (const size_t marked : {size_t{0}, size_t{5}, size_t{131}}) {
+    std::vector<uint8_t> faults(static_cast<size_t>(in.positions), 0);
+    faults[marked] = 1;
+    KeyValueView view = ring.view;
+    view.faults = faults;
+    for (const Kernels* table : all_kernels()) {
+      Ops ops(*table, 1);
+      const Floats out = attend(ops, c, in.q, view);
+      const size_t token = out.size() / 2;
+      // Position 131 is seen by the second token alone.
+      for (size_t i = 0; i < out.size(); ++i) EXPECT_EQ(std::isnan(out[i]), marked < 131 || i >= token) << table->name;
     }
   }
 }

@@ -19,7 +19,10 @@ struct LinearWeights {
   float output_scale = 0.0f;
 };
 
-/// Whether a layer is computed in integers.
+/// Whether a layer is computed in integers: its weights are such, and their sums fit in 32 bits.
 bool is_integer_linear(const LinearWeights& weights);
+
+/// Bytes of scratch for the codes of x [T, M].
+int64_t linear_scratch(int64_t T, int64_t M);
 
 }  // namespace carat

@@ -26,6 +26,8 @@ class Ops {
 
   const Kernels& kernels() const { return kernels_; }
   int threads() const { return pool_.threads(); }
+  /// The threads themselves, for work that waits rather than computes.
+  ThreadPool& pool() { return pool_; }
 
   /// out[t, :] = table[ids[t], :] * scale; table [V, columns], out [T, columns]. Ids are below V.
   void gather(const TensorView& table, std::span<const int32_t> ids, float scale, float* out);
@@ -39,9 +41,9 @@ class Ops {
   /// y[t, n] = weight[n, :] . x[t, :]; weight [N, M] of any type, x [T, M], y [T, N]. Activations stay float32.
   void linear(const TensorView& weight, const float* x, int64_t T, float* y);
 
-  /// The same for a layer with static quantizers, see `LinearWeights`. `codes` has room for [T, M]. A row of x with a
-  /// NaN gives a row of NaNs.
-  void linear(const LinearWeights& weights, const float* x, int64_t T, std::span<int8_t> codes, float* y);
+  /// The same for a layer with static quantizers, see `LinearWeights`. With an input quantizer `scratch` has
+  /// linear_scratch(T, M) bytes, and a row of x with a NaN gives a row of NaNs.
+  void linear(const LinearWeights& weights, const float* x, int64_t T, std::span<int8_t> scratch, float* y);
 
   /// out[r, :] = x[r, :] / sqrt(mean(x[r, :]^2) + epsilon) * weight, over rows of `columns` values. `weight`
   /// [columns] multiplies directly (no 1 + w); null stands for ones. The root is taken in

@@ -95,6 +95,11 @@ Sampler::Sampler(const SamplingOptions& options, int32_t vocabulary) : options_(
   candidates_.reserve(V);
 }
 
+uint64_t Sampler::most_bytes(int64_t vocabulary) {
+  constexpr uint64_t kForAnId = sizeof(bias_[0]) + sizeof(counts_[0]) + sizeof(adjusted_[0]) + sizeof(Candidate);
+  return static_cast<uint64_t>(vocabulary) * kForAnId;
+}
+
 bool Sampler::looks_back() const {
   const bool penalizes =
       options_.repetition_penalty != 1.0f || options_.presence_penalty != 0.0f || options_.frequency_penalty != 0.0f;

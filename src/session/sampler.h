@@ -54,6 +54,9 @@ class Sampler {
   /// not allocate.
   Result<int32_t> pick(std::span<const float> logits);
 
+  /// Most bytes that a sampler allocates for so many ids, whatever its options, but for the window of a penalty.
+  static uint64_t most_bytes(int64_t vocabulary);
+
   /// Tells that `id` has become part of the conversation. Does not allocate.
   void accept(int32_t id);
 

@@ -5,23 +5,23 @@
 
 namespace carat {
 
-Result<Session> Session::create(Model& model, const SessionOptions& options) {
-  const int64_t most = model.config().context;
-  if (options.context < 0 || options.context > most) {
-    return wrong_usage("context: expected 1 to " + std::to_string(most) +
-                       " positions, the most that the model was made " + "for, or 0 for all of them; found " +
-                       std::to_string(options.context));
-  }
-  CARAT_TRY_STATUS(check_cache_type(options.cache_type, model.config()));
-  CARAT_TRY(Sampler sampler,
-            Sampler::create(options.sampling, model.vocabulary().size(), model.vocabulary().suppressed));
-  return Session(model, options.context == 0 ? most : options.context, options.cache_type, std::move(sampler));
+Status check_context(const ModelConfig& config, int64_t context) {
+  if (context >= 0 && context <= config.context) return success();
+  return wrong_usage("context: expected 1 to " + std::to_string(config.context) +
+                     " positions, the most that the model was made for, or 0 for all of them; found " +
+                     std::to_string(context));
 }
 
-Session::Session(Model& model, int64_t context, DType cache_type, Sampler sampler)
-    : model_(&model),
-      cache_(model.config(), context, {.type = cache_type, .batch = model.batch()}),
-      sampler_(std::move(sampler)) {}
+Result<Session> Session::create(Model& model, const SessionOptions& options) {
+  CARAT_TRY_STATUS(check_context(model.config(), options.context));
+  CARAT_TRY(const CacheOptions kept, model.cache_options(options.cache_type));
+  CARAT_TRY(Sampler sampler, Sampler::create(options.sampling, static_cast<int32_t>(model.config().vocabulary),
+                                             model.vocabulary().suppressed));
+  return Session(model, options.context == 0 ? model.config().context : options.context, kept, std::move(sampler));
+}
+
+Session::Session(Model& model, int64_t context, const CacheOptions& kept, Sampler sampler)
+    : model_(&model), cache_(model.config(), context, kept), sampler_(std::move(sampler)) {}
 
 Status Session::prefill(std::span<const int32_t> ids) {
   CARAT_TRY_STATUS(check_prompt(ids, position() + (pending_ ? 1 : 0)));

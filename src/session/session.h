@@ -13,10 +13,13 @@
 namespace carat {
 
 struct SessionOptions {
-  int64_t context = 0;             ///< most positions; 0 takes the model's own, and no more than that is accepted
-  DType cache_type = DType::kF32;  ///< how keys and values are kept: F32, F16, Q8_0 or Q4_0
+  int64_t context = 0;              ///< most positions; 0 takes the model's own, and no more than that is accepted
+  std::optional<DType> cache_type;  ///< how keys and values are kept; none is the model's own, `Model::cache_options`
   SamplingOptions sampling;
 };
+
+/// Refuses a context that is negative or beyond the model's; 0 stands for the model's own.
+Status check_context(const ModelConfig& config, int64_t context);
 
 /// Takes the logits [V] after one position, in order of positions. An error ends the call that feeds.
 using LogitsSink = std::function<Status(std::span<const float> logits)>;
@@ -58,11 +61,13 @@ class Session {
   /// From now on every position that is new gives its logits to `sink`. Slower: no layer can be skipped.
   void set_logits_sink(LogitsSink sink) { sink_ = std::move(sink); }
 
+  /// How keys and values are kept.
+  const CacheOptions& cache_options() const { return cache_.options(); }
   /// Bytes of keys and values held now.
   uint64_t cache_bytes() const { return cache_.bytes(); }
 
  private:
-  Session(Model& model, int64_t context, DType cache_type, Sampler sampler);
+  Session(Model& model, int64_t context, const CacheOptions& kept, Sampler sampler);
 
   Status check_prompt(std::span<const int32_t> ids, int64_t used) const;
   Status feed_pending();

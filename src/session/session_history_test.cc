@@ -30,8 +30,8 @@ class History {
   History(const std::filesystem::path& path, uint64_t seed)
       : random_(seed),
         ops_(*all_kernels().front(), 1 + static_cast<int>(random_.below(2))),
-        model_(Model::load(path, ops_, 1 + random_.below(20)).value()),
-        other_(Model::load(path, ops_, 1 + random_.below(20)).value()) {
+        model_(Model::load(path, ops_, {.batch = 1 + random_.below(20)}).value()),
+        other_(Model::load(path, ops_, {.batch = 1 + random_.below(20)}).value()) {
     constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0};
     options_.context = kContext;
     options_.cache_type = kTypes[random_.below(4)];

@@ -32,7 +32,7 @@ class SessionRewindTest : public ::testing::TestWithParam<const char*> {
   }
 
   Ops ops_{*all_kernels().front(), 2};
-  Model model_ = Model::load(golden_model(GetParam()).folder, ops_, kBatch).value();
+  Model model_ = Model::load(golden_model(GetParam()).folder, ops_, {.batch = kBatch}).value();
 };
 
 INSTANTIATE_TEST_SUITE_P(Models, SessionRewindTest, testing::Values("e2b_f32", "12b_f32", "26b_f32"),

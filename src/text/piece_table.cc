@@ -1,6 +1,5 @@
 #include "text/piece_table.h"
 
-#include <bit>
 #include <functional>
 
 #include "base/check.h"
@@ -10,8 +9,22 @@ namespace {
 
 constexpr int32_t kFree = -1;
 
-// At most half of the slots are taken, so that a search for what is not there ends soon.
-std::vector<int32_t> free_slots(size_t entries) { return std::vector<int32_t>(std::bit_ceil(2 * entries + 2), kFree); }
+// A third of the slots stays free, so that a search for what is not there ends soon.
+std::vector<int32_t> free_slots(size_t entries) { return std::vector<int32_t>(entries + entries / 2 + 2, kFree); }
+
+// Spreads 64 bits, of which the upper ones are mixed well, evenly over `count` slots.
+size_t slot_of(uint64_t hash, size_t count) { return static_cast<size_t>((hash >> 32) * count >> 32); }
+
+size_t after(size_t slot, const std::vector<int32_t>& slots) { return slot + 1 == slots.size() ? 0 : slot + 1; }
+
+constexpr int kIdBits = 20;
+constexpr uint64_t kIdMask = (uint64_t{1} << kIdBits) - 1;
+
+uint64_t pair_of(int32_t left, int32_t right) {
+  return uint64_t{static_cast<uint32_t>(left)} << kIdBits | static_cast<uint32_t>(right);
+}
+
+bool fits(int32_t id) { return id >= 0 && static_cast<uint64_t>(id) <= kIdMask; }
 
 }  // namespace
 
@@ -23,7 +36,7 @@ PieceTable::PieceTable(const std::vector<std::string>& pieces) : slots_(free_slo
   ends_.reserve(pieces.size());
   for (const std::string& piece : pieces) {
     size_t slot = first_slot(piece);
-    while (slots_[slot] != kFree) slot = (slot + 1) & (slots_.size() - 1);
+    while (slots_[slot] != kFree) slot = after(slot, slots_);
     slots_[slot] = size();
     texts_ += piece;
     ends_.push_back(static_cast<uint32_t>(texts_.size()));
@@ -31,7 +44,7 @@ PieceTable::PieceTable(const std::vector<std::string>& pieces) : slots_(free_slo
 }
 
 size_t PieceTable::first_slot(std::string_view piece) const {
-  return std::hash<std::string_view>{}(piece) & (slots_.size() - 1);
+  return slot_of(std::hash<std::string_view>{}(piece), slots_.size());
 }
 
 std::string_view PieceTable::text(int32_t id) const {
@@ -42,32 +55,42 @@ std::string_view PieceTable::text(int32_t id) const {
 }
 
 int32_t PieceTable::find(std::string_view piece) const {
-  for (size_t slot = first_slot(piece); slots_[slot] != kFree; slot = (slot + 1) & (slots_.size() - 1)) {
+  for (size_t slot = first_slot(piece); slots_[slot] != kFree; slot = after(slot, slots_)) {
     if (text(slots_[slot]) == piece) return slots_[slot];
   }
   return -1;
 }
 
-MergeTable::MergeTable(std::vector<Merge> merges) : merges_(std::move(merges)), slots_(free_slots(merges_.size())) {
-  for (size_t rank = 0; rank < merges_.size(); ++rank) {
-    const Merge& merge = merges_[rank];
+MergeTable::MergeTable(const std::vector<Merge>& merges) : slots_(free_slots(merges.size())) {
+  merges_.reserve(merges.size());
+  for (const Merge& merge : merges) {
+    CARAT_CHECK(fits(merge.left) && fits(merge.right) && fits(merge.result), "ids of 20 bits");
+    const uint64_t pair = pair_of(merge.left, merge.right);
+    const auto rank = static_cast<int32_t>(merges_.size());
+    merges_.push_back(pair << kIdBits | static_cast<uint32_t>(merge.result));
     if (find(merge.left, merge.right) >= 0) continue;
-    size_t slot = first_slot(merge.left, merge.right);
-    while (slots_[slot] != kFree) slot = (slot + 1) & (slots_.size() - 1);
-    slots_[slot] = static_cast<int32_t>(rank);
+    size_t slot = first_slot(pair);
+    while (slots_[slot] != kFree) slot = after(slot, slots_);
+    slots_[slot] = rank;
   }
 }
 
-size_t MergeTable::first_slot(int32_t left, int32_t right) const {
-  const uint64_t pair = uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+size_t MergeTable::first_slot(uint64_t pair) const {
   // Fibonacci hashing: the upper bits of the product depend on all bits of the pair.
-  return static_cast<size_t>((pair * 0x9E3779B97F4A7C15u) >> 32) & (slots_.size() - 1);
+  return slot_of(pair * 0x9E3779B97F4A7C15u, slots_.size());
+}
+
+MergeTable::Merge MergeTable::operator[](int32_t rank) const {
+  const uint64_t merge = merges_[static_cast<size_t>(rank)];
+  return {static_cast<int32_t>(merge >> 2 * kIdBits), static_cast<int32_t>(merge >> kIdBits & kIdMask),
+          static_cast<int32_t>(merge & kIdMask)};
 }
 
 int32_t MergeTable::find(int32_t left, int32_t right) const {
-  for (size_t slot = first_slot(left, right); slots_[slot] != kFree; slot = (slot + 1) & (slots_.size() - 1)) {
-    const Merge& merge = merges_[static_cast<size_t>(slots_[slot])];
-    if (merge.left == left && merge.right == right) return slots_[slot];
+  if (!fits(left) || !fits(right)) return -1;
+  const uint64_t pair = pair_of(left, right);
+  for (size_t slot = first_slot(pair); slots_[slot] != kFree; slot = after(slot, slots_)) {
+    if (merges_[static_cast<size_t>(slots_[slot])] >> kIdBits == pair) return slots_[slot];
   }
   return -1;
 }

@@ -7,8 +7,8 @@
 
 namespace carat {
 
-/// The texts of a vocabulary's pieces, by id and back. One block of text and one hash table of ids: a few bytes
-/// a piece beside the text itself.
+/// The texts of a vocabulary's pieces, by id and back. One block of text and one hash table of ids: about nine bytes a
+/// piece beside the text itself.
 class PieceTable {
  public:
   /// The pieces must differ from each other.
@@ -24,10 +24,10 @@ class PieceTable {
 
   std::string texts_;
   std::vector<uint32_t> ends_;  // where in texts_ each piece ends
-  std::vector<int32_t> slots_;  // open addressing, -1 is free; the size is a power of two
+  std::vector<int32_t> slots_;  // open addressing, -1 is free
 };
 
-/// What two neighbouring pieces become, and how early.
+/// What two neighbouring pieces become, and how early, in about fourteen bytes a merge.
 class MergeTable {
  public:
   struct Merge {
@@ -36,18 +36,18 @@ class MergeTable {
     int32_t result;
   };
 
-  /// `merges` in rank order. Of two merges of one pair the first counts.
-  explicit MergeTable(std::vector<Merge> merges);
+  /// `merges` in rank order; their ids are below 2^20. Of two merges of one pair the first counts.
+  explicit MergeTable(const std::vector<Merge>& merges);
 
   /// The rank of the merge of two ids, or -1.
   int32_t find(int32_t left, int32_t right) const;
-  const Merge& operator[](int32_t rank) const { return merges_[static_cast<size_t>(rank)]; }
+  Merge operator[](int32_t rank) const;
 
  private:
-  size_t first_slot(int32_t left, int32_t right) const;
+  size_t first_slot(uint64_t pair) const;
 
-  std::vector<Merge> merges_;
-  std::vector<int32_t> slots_;  // ranks, as in PieceTable
+  std::vector<uint64_t> merges_;  // left, right and result, 20 bits each
+  std::vector<int32_t> slots_;    // ranks, as in PieceTable
 };
 
 }  // namespace carat

@@ -98,7 +98,7 @@ class Merging {
     if (add_candidate(left)) std::push_heap(heap_.begin(), heap_.end(), std::greater{});
   }
 
-  void apply(const MergeTable::Merge& merge, int32_t left) {
+  void apply(MergeTable::Merge merge, int32_t left) {
     Symbol& symbol = at(left);
     if (symbol.id != merge.left || symbol.next < 0 || at(symbol.next).id != merge.right) return;
     Symbol& swallowed = at(symbol.next);

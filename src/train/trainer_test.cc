@@ -91,7 +91,8 @@ TEST_F(Trainer, TheCheckpointIsTheLatentWeightsSnapped) {
   const Checkpoint checkpoint = Checkpoint::open(o.output).value();
   EXPECT_EQ(checkpoint.config().scheme, "q4_0");
   size_t compared = 0;
-  for (const NamedTensor& tensor : state.tensors()) {
+  for (const StoredTensor& stored : state.tensors()) {
+    const NamedTensor tensor = float_tensor(stored, stored.name, "state").value();
     if (!tensor.name.starts_with("weight.")) continue;
     const std::string name = tensor.name.substr(7);
     std::vector<float> latent = decode_tensor(tensor.view);

@@ -32,8 +32,8 @@ std::vector<std::pair<std::string, at::Tensor>> named_parts(const std::vector<Tr
 
 Status write_state(const fs::path& path, const std::vector<TrainedTensor>& tensors) {
   const auto parts = named_parts(tensors);
-  std::vector<TensorSpec> specs;
-  for (const auto& [name, tensor] : parts) specs.push_back({name, DType::kF32, tensor.sizes().vec()});
+  std::vector<StoredSpec> specs;
+  for (const auto& [name, tensor] : parts) specs.push_back({name, "F32", tensor.sizes().vec(), tensor.nbytes(), {}});
   CARAT_TRY(AtomicFile file, AtomicFile::create(path));
   CARAT_TRY_STATUS(file.write(safetensors_header(specs)));
   for (const auto& [name, tensor] : parts) {
@@ -91,11 +91,11 @@ Result<int64_t> load_training_state(const fs::path& folder, std::vector<TrainedT
 
   const fs::path state = state_folder(folder) / state_name(step);
   CARAT_TRY(const SafetensorsFile file, SafetensorsFile::open(state));
-  std::map<std::string_view, const TensorView*> stored;
-  for (const NamedTensor& tensor : file.tensors()) stored[tensor.name] = &tensor.view;
+  std::map<std::string_view, const StoredTensor*> stored;
+  for (const StoredTensor& tensor : file.tensors()) stored[tensor.name] = &tensor;
   for (auto& [name, tensor] : named_parts(tensors)) {
     const auto found = stored.find(name);
-    if (found == stored.end() || found->second->dtype != DType::kF32 || found->second->shape != tensor.sizes().vec()) {
+    if (found == stored.end() || found->second->dtype != "F32" || found->second->shape != tensor.sizes().vec()) {
       return refused(state.string() + ": " + name + ": expected " + shape_text(tensor.sizes().vec()) +
                      " F32; the state belongs to another model");
     }

@@ -34,6 +34,27 @@ class Convert(support.ProgramTest):
             report = self.json("convert", support.golden(name), self.scratch / f"{name}.gguf")
             self.assertEqual(report["moved_weights"], 0, name)
 
+    def test_codes_survive_every_container(self):
+        golden = support.SOURCE / "tests" / "golden" / "mobile" / "e2b_1"
+        first, gguf, compressed, again = (self.scratch / name for name in ("first", "a.gguf", "ct", "again"))
+        self.assertEqual(self.json("convert", golden, first)["rounded_scales"], 0)
+        report = self.json("convert", first, gguf, "--static-scales")
+        self.assertEqual(report["container"], "gguf")
+        self.assertEqual(report["left_out_scales"], 0)
+        self.assertGreater(report["moved_weights"], 0)
+        self.assertGreater(report["rounded_scales"], 0)
+        self.assertLessEqual(report["largest_scale_change"], 2**-11)
+        report = self.json("convert", gguf, compressed, "--format", "compressed-tensors")
+        self.assertEqual(report["moved_weights"], 0)
+        self.assertEqual(self.inspect(compressed)["container"], "compressed-tensors")
+        self.json("convert", compressed, again, "--format", "safetensors")
+        for file in first.iterdir():
+            self.assertEqual(file.read_bytes(), (again / file.name).read_bytes(), file.name)
+        static = report["static_scales"]
+        report = self.json("convert", first, gguf)
+        self.assertEqual((report["static_scales"], report["left_out_scales"]), (0, static))
+        self.assertIn("--static-scales", self.carat("convert", first, gguf).stdout)
+
     def test_q4_0_survives_every_container(self):
         first = self.gguf("e2b_bf16", "--scheme", "q4_0")
         self.assertEqual(self.inspect(first)["scheme"], "q4_0")

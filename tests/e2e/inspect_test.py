@@ -45,6 +45,20 @@ class Inspect(support.ProgramTest):
         self.assertIn("4 of 8 experts", shown)
         self.assertIn("F layers use keys as values", shown)
 
+    def test_codes_and_their_static_quantizers_are_shown(self):
+        model = support.SOURCE / "tests" / "golden" / "mobile" / "e2b_1"
+        report = self.json("inspect", model, "--check")
+        self.assertEqual((report["types"]["I8"], report["types"]["I4"], report["types"]["I2"]), (6, 17, 4))
+        tensors = {tensor["name"]: tensor for tensor in report["tensors"]}
+        table = tensors["model.embed_tokens_per_layer.weight"]
+        self.assertEqual((table["type"], table["scale_groups"], table["scale_type"]), ("I4", 3, "F32"))
+        self.assertGreater(tensors["model.layers.0.self_attn.q_proj.weight"]["input_scale"], 0)
+        self.assertIn("model.layers.0.self_attn.k_cache_scale", report["static_scales"])
+        self.assertEqual(report["without_lowest_code"], [])
+        text = self.carat("inspect", model).stdout
+        self.assertIn("static scales 25 for inputs, 25 for outputs, 4 for keys and values", text)
+        self.assertIn("one F32 scale for each 32 columns", text)
+
     def test_the_table_names_every_tensor(self):
         model = support.golden("31b_f32")
         shown = self.carat("inspect", model).stdout

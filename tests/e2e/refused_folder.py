@@ -82,7 +82,9 @@ def damaged_json(text):
     yield "config of a draft model", ["draft"], changed(model_type="gemma4_assistant")
     yield "config of a classifier", ["Gemma4ForSequenceClassification"], changed(
         architectures=["Gemma4ForSequenceClassification"])
-    yield "config of quantized weights", ["compressed-tensors"], changed(
+    yield "config of weights quantized otherwise", ["awq", "compressed-tensors"], changed(
+        quantization_config={"quant_method": "awq"})
+    yield "config of compressed tensors without groups", ["quantization_status"], changed(
         quantization_config={"quant_method": "compressed-tensors"})
     yield "config of bidirectional attention", ["use_bidirectional_attention"], changed(
         use_bidirectional_attention="all")

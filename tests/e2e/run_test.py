@@ -132,6 +132,24 @@ class Run(support.ProgramTest):
         done = self.carat("run", "-m", self.scratch / "absent.gguf", "-p", "a", expect=support.REFUSED)
         self.assertIn("absent.gguf", done.stderr)
 
+    def test_quantizers_and_the_trained_cache_can_be_left_out(self):
+        mobile = support.SOURCE / "tests" / "golden" / "mobile" / "e2b_1"
+
+        def logits(*switches):
+            self.carat("run", "-m", mobile, "--token-ids", "2,10,11,12", "-n", 1, "--logits", self.scratch / "x.npy",
+                       *switches)
+            return support.read_npy(self.scratch / "x.npy")[1]
+
+        as_trained = logits()
+        self.assertEqual(logits("--cache-type", "int8"), as_trained)
+        without = [logits(*switches) for switches in (["--no-input-quantizers"], ["--no-output-quantizers"],
+                                                      ["--cache-type", "f32"])]
+        for i, other in enumerate(without):
+            self.assertNotIn(other, [as_trained, *without[:i]])
+        done = self.carat("run", "-m", support.golden("e2b_f32"), "--token-ids", "2", "--cache-type", "int8",
+                          expect=support.WRONG_USAGE)
+        self.assertIn("no trained scales", done.stderr)
+
     def test_every_kernel_table_that_this_machine_has_gives_close_logits(self):
         tables = self.json("inspect", support.golden("31b_f32"))["kernels"]
         self.assertTrue(tables)

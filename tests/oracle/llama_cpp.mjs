@@ -4,7 +4,7 @@
 //     llama_cpp.mjs CARAT FOLDER [TYPE...]
 //
 // CARAT converts the HuggingFace folder to a GGUF file of each TYPE (f32, q8_0, q4_0; q6_k is made by llama.cpp itself;
-// f32 when none is named). For each prompt (those of FOLDER/prompts.txt, or two, one of them longer than three sliding
+// codes are the integer codes of the folder, in blocks; f32 when none is named). For each prompt (those of FOLDER/prompts.txt, or two, one of them longer than three sliding
 // windows) up to 128 greedy tokens must be the same, and all 128 for at least one prompt; where they part, the two
 // tokens must be a tie: logits within 1e-2 of each other. Every logit after every position that both fed must agree.
 //
@@ -74,7 +74,8 @@ async function compareModel() {
 function makeFile(type) {
   if (type === "q6_k") return quantized(makeFile("f32"), "Q6_K");
   const gguf = path.join(scratch, `${type}.gguf`);
-  execFileSync(carat, ["convert", folder, gguf, "--scheme", type], { stdio: ["ignore", "ignore", "inherit"] });
+  const scheme = type === "codes" ? [] : ["--scheme", type];
+  execFileSync(carat, ["convert", folder, gguf, ...scheme], { stdio: ["ignore", "ignore", "inherit"] });
   return gguf;
 }
 

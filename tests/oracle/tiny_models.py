@@ -61,11 +61,12 @@ DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 FULL_HEAD_WIDTH = 32
 
 
-def config_of(transformers, layers, widen=1, full_kv_heads=None, rope=(10000.0, 1000000.0, 0.25), **shape):
+def config_of(transformers, layers, widen=1, full_kv_heads=None, full_head_width=FULL_HEAD_WIDTH,
+              rope=(10000.0, 1000000.0, 0.25), **shape):
     shape = {"hidden_size": 32, "intermediate_size": 32, "head_dim": 16, "hidden_size_per_layer_input": 0,
              "final_logit_softcapping": 30.0, **shape}
     shape.update({key: widen * shape[key] for key in WIDTHS if shape.get(key)})
-    full = {"head_dim": widen * FULL_HEAD_WIDTH, "num_key_value_heads": full_kv_heads or shape["num_key_value_heads"]}
+    full = {"head_dim": widen * full_head_width, "num_key_value_heads": full_kv_heads or shape["num_key_value_heads"]}
     return transformers.Gemma4TextConfig(
         vocab_size=tiny_tokenizer.SIZE, vocab_size_per_layer_input=tiny_tokenizer.SIZE,
         num_hidden_layers=len(layers), max_position_embeddings=512,
@@ -85,7 +86,7 @@ def fill(torch, model, seed):
             tensor.copy_(0.8 + 0.2 * normal.clamp(-2, 2))
         elif name.endswith("k_norm.weight"):
             tensor.copy_(0.3 + 0.1 * normal)
-        elif name == "model.norm.weight":
+        elif name.endswith("model.norm.weight"):
             tensor.copy_(0.15 * normal)  # of both signs: with a tied head, gains above zero favour the token just read
         elif "post_" in name:
             tensor.copy_(0.5 + 0.2 * normal)

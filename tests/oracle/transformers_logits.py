@@ -28,11 +28,11 @@ def transformers_with_gemma4():
     return transformers
 
 
-def load(folder):
+def load(folder, dtype=None, **options):
     torch, = skip.require("torch")
     torch.set_num_threads(1)
     return transformers_with_gemma4().AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="eager").eval()
+        folder, dtype=dtype or torch.float32, attn_implementation="eager", **options).eval()
 
 
 def all_logits(folder, asked):

@@ -65,12 +65,16 @@ inline std::vector<int32_t> parse_ids(const std::string& line) {
   return ids;
 }
 
-/// Loads tests/golden/transformers/`name`. Ends the process when the files are damaged or missing.
-inline GoldenModel golden_model(const std::string& name) {
+/// The mobile format: two schedules of three seeds. tests/oracle/gemma_quant_models.py made them.
+inline constexpr const char* kMobileModels[] = {"e2b_1", "e2b_2", "e2b_3", "e4b_1", "e4b_2", "e4b_3"};
+
+/// Loads a model of tests/golden/ with the answers in `logits_file`. Ends the process when the files are damaged or
+/// missing.
+inline GoldenModel read_golden_model(const std::string& name, const char* logits_file) {
   GoldenModel model;
-  model.folder = std::filesystem::path(CARAT_SOURCE_DIR) / "tests/golden/transformers" / name;
+  model.folder = std::filesystem::path(CARAT_SOURCE_DIR) / "tests/golden" / name;
   size_t columns = 0;
-  const std::vector<float> logits = read_npy(model.folder / "logits.npy", columns);
+  const std::vector<float> logits = read_npy(model.folder / logits_file, columns);
 
   std::ifstream lines(model.folder / "prompts.txt");
   auto next = logits.begin();
@@ -85,6 +89,16 @@ inline GoldenModel golden_model(const std::string& name) {
   }
   CARAT_CHECK(!model.prompts.empty() && next == logits.end(), model.folder.c_str());
   return model;
+}
+
+/// tests/golden/transformers/`name`.
+inline GoldenModel golden_model(const std::string& name) {
+  return read_golden_model("transformers/" + name, "logits.npy");
+}
+
+/// tests/golden/mobile/`name`; with "logits_f64.npy" the answers that transformers gives in float64.
+inline GoldenModel mobile_model(const std::string& name, const char* logits_file = "logits.npy") {
+  return read_golden_model("mobile/" + name, logits_file);
 }
 
 /// Infinite when the lengths differ or a value is no number.

@@ -23,6 +23,11 @@ inline std::vector<size_t> f16_offsets(DType dtype) {
   switch (dtype) {
     case DType::kF32:
     case DType::kBF16:
+    case DType::kI8:
+    case DType::kI4:
+    case DType::kI2:
+    case DType::kS4:
+    case DType::kS2:
       return {};
     case DType::kF16:
     case DType::kQ4_0:

@@ -1,0 +1,83 @@
+#include "formats/code_scales.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <functional>
+
+#include "base/mapped_pages.h"
+#include "formats/quote.h"
+
+namespace carat {
+namespace {
+
+constexpr size_t kPiece = size_t{1} << 20;
+
+/// Calls `use` with one piece after the other and releases their pages; stops when it returns false.
+bool for_each_piece(Bytes bytes, const std::function<bool(size_t begin, Bytes piece)>& use) {
+  bool going = true;
+  for (size_t begin = 0; going && begin < bytes.size(); begin += kPiece) {
+    const Bytes piece = bytes.subspan(begin, std::min(kPiece, bytes.size() - begin));
+    going = use(begin, piece);
+    release_mapped_pages(piece);
+  }
+  return going;
+}
+
+float scale_at(DType dtype, const std::byte* place) {
+  if (dtype == DType::kBF16) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, place, sizeof bits);
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
+  float scale = 0;
+  std::memcpy(&scale, place, sizeof scale);
+  return scale;
+}
+
+bool is_scale(float value) { return std::isfinite(value) && value > 0; }
+
+}  // namespace
+
+Status check_scales(const std::string& name, const ScaleView& scales, const std::string& source) {
+  const auto size = static_cast<size_t>(block_bytes(scales.dtype));
+  size_t bad = 0;
+  float found = 0;
+  const bool good = for_each_piece(scales.data, [&](size_t begin, Bytes piece) {
+    for (size_t i = 0; i < piece.size(); i += size) {
+      found = scale_at(scales.dtype, piece.data() + i);
+      bad = (begin + i) / size;
+      if (!is_scale(found)) return false;
+    }
+    return true;
+  });
+  if (good) return success();
+  const auto groups = static_cast<size_t>(scales.groups);
+  const std::string group = groups == 1 ? "" : ", group " + std::to_string(bad % groups);
+  return refused(source + ": " + printable(name) + ": the scale of row " + std::to_string(bad / groups) + group +
+                 " is " + number_text(found) + ", expected one above zero; the file is damaged, copy it again");
+}
+
+Result<float> static_scale(const StoredTensor& stored, const std::string& source) {
+  if (stored.dtype != "F32" || stored.data.size() != sizeof(float)) {
+    return refused(source + ": " + printable(stored.name) + ": expected one F32 number, found " +
+                   shape_text(stored.shape) + " " + printable(stored.dtype));
+  }
+  const float scale = scale_at(DType::kF32, stored.data.data());
+  if (scale == 0 || is_scale(scale)) return scale;
+  return refused(source + ": " + printable(stored.name) + ": the scale of a static quantizer is " + number_text(scale) +
+                 ", expected one above zero, or zero for none; the file is damaged, copy it again");
+}
+
+bool same_mapped_bytes(Bytes a, Bytes b) {
+  if (a.size() != b.size()) return false;
+  return for_each_piece(a, [&](size_t begin, Bytes piece) {
+    const Bytes other = b.subspan(begin, piece.size());
+    const bool same = std::ranges::equal(piece, other);
+    release_mapped_pages(other);
+    return same;
+  });
+}
+
+}  // namespace carat

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace carat {
+
+enum class QuantMethod : uint8_t { kNone, kGemma, kCompressedTensors };
+
+/// What a config.json says of the quantization of its folder.
+struct QuantizationConfig {
+  QuantMethod method = QuantMethod::kNone;
+  nlohmann::ordered_json json;  ///< `quantization_config`, members in the order of the file; null when there is none
+  bool head_apart = false;      ///< whether the files have a head beside the embedding
+};
+
+/// Reads it, from the top level or from `text_config`. `source` names the file in messages. Refuses, by name, another
+/// `quant_method` than `gemma` and `compressed-tensors`, and more members than any such object has.
+Result<QuantizationConfig> quantization_from_json(std::string_view text, const std::string& source);
+
+}  // namespace carat
