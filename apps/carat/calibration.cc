@@ -7,10 +7,17 @@
 #include "interrupt.h"
 #include "model_options.h"
 #include "numbers.h"
+#include "output.h"
 #include "progress.h"
 #include "text_ids.h"
 
 namespace carat {
+namespace {
+
+// One window.
+constexpr size_t kFewTokens = 512;
+
+}  // namespace
 
 void add_calibration_options(CLI::App& command, CalibrationOptions& options) {
   CLI::Option* text = command.add_option("--calibration", options.text,
@@ -28,6 +35,10 @@ Result<std::map<std::string, float>> calibrate_with_text(const std::filesystem::
   CARAT_TRY(const std::unique_ptr<Ops> ops, create_ops(0));
   CARAT_TRY(Model model, Model::load(path, *ops, {.input_quantizers = false, .output_quantizers = false}));
   CARAT_TRY(std::vector<int32_t> ids, read_ids(options.text, model.vocabulary()));
+  if (ids.size() < kFewTokens) {
+    write_note("calibration: the text has only " + std::to_string(ids.size()) +
+               " tokens; what they lack will be clipped: take a text of some thousands");
+  }
   ids.resize(std::min(ids.size(), static_cast<size_t>(options.tokens)));
   const std::atomic<bool>& interrupted = watch_interrupts();
   Progress line("calibration", "tokens", static_cast<int64_t>(ids.size()));

@@ -87,6 +87,10 @@ Result<Conversion> convert_showing_progress(const Checkpoint& input, const Conve
 }
 
 Status convert(const ConvertRequest& request) {
+  if (request.output.extension() == ".litertlm") {
+    return wrong_usage(request.output.string() + ": LiteRT-LM bundles are read and not written; name a folder or a " +
+                       ".gguf file");
+  }
   CARAT_TRY(const Checkpoint input, Checkpoint::open(request.input));
   std::optional<Scheme> scheme;
   if (!request.scheme.empty()) {

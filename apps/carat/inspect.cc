@@ -2,15 +2,18 @@
 #include <algorithm>
 #include <map>
 
+#include "base/cpu.h"
 #include "bundle_sections.h"
 #include "commands.h"
 #include "figures.h"
 #include "formats/convert.h"
 #include "formats/quote.h"
 #include "kernels/select.h"
+#include "loaded_model.h"
 #include "model/parameter_count.h"
 #include "model/published_model.h"
 #include "output.h"
+#include "plan_rows.h"
 #include "quantizers.h"
 #include "session/plan.h"
 
@@ -211,11 +214,11 @@ std::string type_summary(const Checkpoint& checkpoint) {
   return text;
 }
 
-std::string summary(const Checkpoint& checkpoint, const Kernels& kernels) {
+std::string summary(const Checkpoint& checkpoint, const ProcessBytes& process, const Kernels& kernels) {
   const ModelConfig& config = checkpoint.config();
   const ModelSizes sizes = sizes_of(checkpoint);
   const CacheOptions options = {.type = default_cache_type(config, sizes.scales)};
-  const MemoryPlan plan = plan_memory(sizes, {}, config.context, options);
+  const MemoryPlan plan = plan_memory(sizes, process, config.context, options);
   const std::string context = std::to_string(config.context);
   const std::string static_scales = static_scale_summary(checkpoint);
   return line("architecture", kArchitecture) + line("model", shape_summary(checkpoint)) +
@@ -226,10 +229,7 @@ std::string summary(const Checkpoint& checkpoint, const Kernels& kernels) {
          line("hidden", std::to_string(config.hidden) + ", per-layer " + std::to_string(config.per_layer_width)) +
          line("vocabulary", std::to_string(config.vocabulary) + " pieces, " +
                                 std::to_string(checkpoint.vocabulary().merges.size()) + " merges") +
-         line("context", context) +
-         line("memory", bytes_text(plan.total()) + " with all " + context + " positions: weights " +
-                            bytes_text(plan.weights_resident()) + ", keys and values " +
-                            bytes_text(plan.kv_cache.total()) + ", activations " + bytes_text(plan.activations)) +
+         line("context", context) + line("memory", "with all " + context + " positions " + memory_text(plan)) +
          line("kernels", kernels.name);
 }
 
@@ -255,7 +255,15 @@ std::string tensor_table(const Checkpoint& checkpoint) {
   return table;
 }
 
+/// What running the model takes beside its numbers; measured as `carat plan` does, before anything else is in memory.
+Result<ProcessBytes> process_bytes(const InspectOptions& options) {
+  if (options.json) return ProcessBytes{};
+  CARAT_TRY(const OpenModel opened, open_model(options.model, available_cores()));
+  return opened.process;
+}
+
 Status inspect(const InspectOptions& options) {
+  CARAT_TRY(const ProcessBytes process, process_bytes(options));
   CARAT_TRY(const Checkpoint checkpoint, Checkpoint::open(options.model));
   CARAT_TRY(const Kernels* kernels, select_kernels());
   std::vector<std::string> without_lowest;
@@ -272,7 +280,7 @@ Status inspect(const InspectOptions& options) {
     if (!bundle.is_null()) json["bundle"] = std::move(bundle);
     return write_output_json(json);
   }
-  std::string text = summary(checkpoint, *kernels) + tensor_table(checkpoint);
+  std::string text = summary(checkpoint, process, *kernels) + tensor_table(checkpoint);
   if (!bundle.is_null()) text += bundle_table(bundle);
   if (options.check) text += "\nevery value and scale is finite\n";
   for (const std::string& name : without_lowest) {

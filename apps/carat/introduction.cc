@@ -5,6 +5,7 @@
 #include "formats/quote.h"
 #include "model/parameter_count.h"
 #include "model/published_model.h"
+#include "plan_rows.h"
 
 namespace carat {
 namespace {
@@ -24,24 +25,16 @@ std::string kind_text(const Checkpoint& checkpoint) {
   return (published ? std::string(likeness.model->name) + ", " : "") + (scheme.empty() ? "mixed types" : scheme);
 }
 
-std::string table_text(const MemoryPlan& plan) {
-  if (plan.per_layer_table == 0) return "";
-  return " (and " + bytes_text(plan.per_layer_table) + " on disk, of which rows are read)";
-}
-
 }  // namespace
 
 std::string introduction(const LoadedModel& loaded, const ChatFormat& format) {
   const Checkpoint& checkpoint = loaded.model->checkpoint();
   const Ops& ops = *loaded.ops;
-  const MemoryPlan& plan = loaded.plan;
   return printable(checkpoint.path().string()) + ": " + kind_text(checkpoint) + ", " +
          amount_text(count_parameters(checkpoint.config()).used()) + " parameters, context " +
          std::to_string(loaded.session->context()) + ", " + ops.kernels().name + " kernels, " +
          std::to_string(ops.threads()) + (ops.threads() == 1 ? " thread" : " threads") + ", loaded in " +
-         rate_text(loaded.seconds) + " s\n" + "memory: up to " + bytes_text(plan.total()) + ": weights " +
-         bytes_text(plan.weights_resident()) + table_text(plan) + ", keys and values " +
-         bytes_text(plan.kv_cache.total()) + ", activations " + bytes_text(plan.activations) + "\n" +
+         rate_text(loaded.seconds) + " s\n" + "memory: up to " + memory_text(loaded.plan) + "\n" +
          "chat format: " + format.description() + "\n";
 }
 

@@ -150,6 +150,16 @@ std::string plan_table(std::span<const PlanRow> rows, const Machine& machine) {
          "This machine has " + machine_text(machine) + ".\n" + recommendation(rows, machine) + "\n";
 }
 
+std::string memory_text(const MemoryPlan& plan) {
+  const std::string table = plan.per_layer_table == 0
+                                ? ""
+                                : " (and " + bytes_text(plan.per_layer_table) + " on disk, of which rows are read)";
+  return bytes_text(plan.total()) + ": weights " + bytes_text(plan.weights_resident()) + table + ", keys and values " +
+         bytes_text(plan.kv_cache.total()) + ", activations " + bytes_text(plan.activations) +
+         ", program, vocabulary and the rest " +
+         bytes_text(plan.total() - plan.weights_resident() - plan.kv_cache.total() - plan.activations);
+}
+
 nlohmann::ordered_json to_json(const MemoryPlan& plan) {
   return {{"weights", plan.weights_mapped + plan.weights_decoded},
           {"weights_resident", plan.weights_resident()},

@@ -49,6 +49,9 @@ std::string recommendation(std::span<const PlanRow> rows, const Machine& machine
 /// The rows as a table for people, at most 120 columns wide, with what it says about them.
 std::string plan_table(std::span<const PlanRow> rows, const Machine& machine);
 
+/// "19.4 MB: weights 3.34 MB (and 1.77 MB on disk, of which rows are read), keys and values ...".
+std::string memory_text(const MemoryPlan& plan);
+
 nlohmann::ordered_json to_json(const MemoryPlan& plan);
 nlohmann::ordered_json to_json(std::span<const PlanRow> rows, const Machine& machine);
 

@@ -154,10 +154,11 @@ Result<Answer> go_on_from_prompt(const RunOptions& options, const Prompt& prompt
     if (!options.json && written.ok()) written = write_output(part);
     return written.ok() && !interrupted;
   };
-  CARAT_TRY(answer.generation,
-            generate_text(*loaded.session, *loaded.tokenizer, prompt_ids(prompt, *loaded.tokenizer),
-                          {.tokens = flags.tokens.value_or(kAnswerTokens), .stop = loaded.model->vocabulary().stop},
-                          std::move(stop_strings), take));
+  CARAT_TRY(answer.generation, generate_text(*loaded.session, *loaded.tokenizer, prompt_ids(prompt, *loaded.tokenizer),
+                                             {.tokens = flags.tokens.value_or(kAnswerTokens),
+                                              .stop = loaded.model->vocabulary().stop,
+                                              .interrupted = [&] { return interrupted.load(); }},
+                                             std::move(stop_strings), take));
   if (!options.json && written.ok()) written = write_output("\n");
   CARAT_TRY_STATUS(std::move(written));
   return answer;

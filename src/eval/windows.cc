@@ -103,7 +103,7 @@ Status visit_predictions(std::span<Model* const> models, std::span<const int32_t
       for (size_t row = 0; row < count; ++row) visit(targets[done + row], side_by_side.after(row));
       done += count;
       if (!progress(static_cast<int64_t>(begin + done), static_cast<int64_t>(ids.size()))) {
-        return Error{ErrorKind::kInterrupted, "the evaluation was interrupted"};
+        return Error{ErrorKind::kInterrupted, "interrupted while reading the text"};
       }
     }
   }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <unordered_set>
 
@@ -140,11 +139,11 @@ bool is_linear(const TensorSpec& spec) {
 }
 
 Status check_static_scale(const std::string& name, const TensorView& found, const std::string& source) {
-  if (!found.shape.empty() || found.dtype != DType::kF32) {
-    return refused(source + ": " + name + ": expected one F32 number, found " + described(found.dtype, found.shape));
+  if (!found.shape.empty() || (found.dtype != DType::kF32 && found.dtype != DType::kBF16)) {
+    return refused(source + ": " + name + ": expected one F32 or BF16 number, found " +
+                   described(found.dtype, found.shape));
   }
-  float scale = 0;
-  std::memcpy(&scale, found.data.data(), sizeof scale);
+  const float scale = ScaleView{found.dtype, 1, found.data}.at(0, 0);
   if (std::isfinite(scale) && scale > 0) return success();
   return refused(source + ": " + name + ": expected a scale above zero, found " + number_text(scale) +
                  "; the file is damaged, copy or convert it again");

@@ -437,13 +437,15 @@ TEST(Checkpoint, RefusesToWriteRowsThatAreNoWholeBlocks) {
 TEST(Checkpoint, AnErrorOfTheProducerLeavesNothingBehind) {
   const TemporaryFolder folder;
   const TinyModel model;
-  for (const char* name : {"m.gguf", "m"}) {
+  fs::create_directory(folder / "old");
+  for (const char* name : {"m.gguf", "m", "old"}) {
     const auto stop = [](const TensorSpec&, const ByteSink&) -> Status { return failed("stopped"); };
     EXPECT_FALSE(
         write_checkpoint(folder / name, model.config, model.vocabulary, expected_tensors(model.config), stop).ok());
   }
   EXPECT_FALSE(fs::exists(folder / "m.gguf"));
-  EXPECT_TRUE(fs::is_empty(folder / "m"));
+  EXPECT_FALSE(fs::exists(folder / "m"));
+  EXPECT_TRUE(fs::is_empty(folder / "old"));
 }
 
 /// Lets no file grow beyond a size, as a full disk would, until the end of the scope.
@@ -539,7 +541,7 @@ TEST(Checkpoint, StaticQuantizersAreNumbersAboveZero) {
   write_specs(folder / "m", with({known, DType::kF32, {}}));
   expect_refused(folder / "m", known + ": expected a scale above zero, found 0");
   write_specs(folder / "m", with({known, DType::kF32, {1}}));
-  expect_refused(folder / "m", known + ": expected one F32 number, found [1] F32");
+  expect_refused(folder / "m", known + ": expected one F32 or BF16 number, found [1] F32");
   for (const std::string unknown :
        {"model.layers.0.mlp.input_activation_scale", "model.layers.5.self_attn.k_cache_scale"}) {
     write_specs(folder / "m", with({unknown, DType::kF32, {}}));

@@ -1,9 +1,7 @@
 #include "formats/code_scales.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <functional>
 
 #include "base/mapped_pages.h"
@@ -25,17 +23,6 @@ bool for_each_piece(Bytes bytes, const std::function<bool(size_t begin, Bytes pi
   return going;
 }
 
-float scale_at(DType dtype, const std::byte* place) {
-  if (dtype == DType::kBF16) {
-    uint16_t bits = 0;
-    std::memcpy(&bits, place, sizeof bits);
-    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-  }
-  float scale = 0;
-  std::memcpy(&scale, place, sizeof scale);
-  return scale;
-}
-
 bool is_scale(float value) { return std::isfinite(value) && value > 0; }
 
 }  // namespace
@@ -46,7 +33,7 @@ Status check_scales(const std::string& name, const ScaleView& scales, const std:
   float found = 0;
   const bool good = for_each_piece(scales.data, [&](size_t begin, Bytes piece) {
     for (size_t i = 0; i < piece.size(); i += size) {
-      found = scale_at(scales.dtype, piece.data() + i);
+      found = ScaleView{scales.dtype, 1, piece.subspan(i, size)}.at(0, 0);
       bad = (begin + i) / size;
       if (!is_scale(found)) return false;
     }
@@ -60,11 +47,13 @@ Status check_scales(const std::string& name, const ScaleView& scales, const std:
 }
 
 Result<float> static_scale(const StoredTensor& stored, const std::string& source) {
-  if (stored.dtype != "F32" || stored.data.size() != sizeof(float)) {
-    return refused(source + ": " + printable(stored.name) + ": expected one F32 number, found " +
+  const auto dtype = float_type(stored.dtype);
+  const bool known = dtype == DType::kF32 || dtype == DType::kBF16;
+  if (!known || stored.data.size() != static_cast<size_t>(block_bytes(*dtype))) {
+    return refused(source + ": " + printable(stored.name) + ": expected one F32 or BF16 number, found " +
                    shape_text(stored.shape) + " " + printable(stored.dtype));
   }
-  const float scale = scale_at(DType::kF32, stored.data.data());
+  const float scale = ScaleView{*dtype, 1, stored.data}.at(0, 0);
   if (scale == 0 || is_scale(scale)) return scale;
   return refused(source + ": " + printable(stored.name) + ": the scale of a static quantizer is " + number_text(scale) +
                  ", expected one above zero, or zero for none; the file is damaged, copy it again");

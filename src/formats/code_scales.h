@@ -12,8 +12,8 @@ namespace carat {
 /// none of their pages in memory: the scales of a large table are read again when they are needed.
 Status check_scales(const std::string& name, const ScaleView& scales, const std::string& source);
 
-/// The scale of a static quantizer, F32 of one value; 0 says that there is no quantizer. Refuses, by name, another
-/// type, several values, and a value that is negative, infinite or no number.
+/// The scale of a static quantizer, F32 or BF16 of one value; 0 says that there is no quantizer. Refuses, by name,
+/// another type, several values, and a value that is negative, infinite or no number.
 Result<float> static_scale(const StoredTensor& stored, const std::string& source);
 
 /// Whether both hold the same bytes. Leaves none of their pages in memory.

@@ -13,6 +13,7 @@
 #include "formats/code_scales.h"
 #include "formats/compressed_tensors_rules.h"
 #include "formats/names.h"
+#include "formats/pattern_effort.h"
 #include "formats/quote.h"
 
 namespace carat {
@@ -62,6 +63,7 @@ class CompressedReader {
 
   Result<std::vector<NamedTensor>> read(const std::vector<StoredTensor>& stored) {
     for (const StoredTensor& tensor : stored) CARAT_TRY_STATUS(sort(tensor));
+    CARAT_TRY_STATUS(check_effort());
     CARAT_TRY_STATUS(check_groups());
     for (const StoredModule& module : modules_) {
       if (!module.is_of_text() || unused_.contains(module.text_name())) continue;
@@ -113,6 +115,13 @@ class CompressedReader {
     const StoredTensor* weight = module[kPacked] != nullptr ? module[kPacked] : module[kWeight];
     if (weight == nullptr || weight->shape.size() != 2) return nullptr;
     return rules_.group_of(module.name, module.module_class());
+  }
+
+  /// Each module is looked up when the groups are checked, and when it is read.
+  Status check_effort() const {
+    size_t characters = 0;
+    for (const StoredModule& module : modules_) characters += module.name.size();
+    return check_pattern_effort(2 * rules_.instructions(), characters, source_ + ": quantization_config");
   }
 
   /// A group that nothing belongs to was written for another model.
@@ -238,7 +247,7 @@ class CompressedReader {
   Result<std::optional<NamedTensor>> range(const StoredTensor& stored, std::string name) const {
     CARAT_TRY(const float value, static_scale(stored, source_));
     if (value == 0.0f) return std::optional<NamedTensor>();
-    return std::optional<NamedTensor>({std::move(name), {DType::kF32, {}, stored.data}});
+    return std::optional<NamedTensor>({std::move(name), {*float_type(stored.dtype), {}, stored.data}});
   }
 
   Status add_range(const StoredModule& module, Member which, bool expected, const char* suffix) {

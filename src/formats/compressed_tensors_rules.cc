@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kPatternPrefix = "re:";
 
-// What hostile patterns can cost: together less than a gigabyte, and seconds.
+// What hostile patterns can cost: together less than a gigabyte, and seconds to compile.
 constexpr size_t kMostPatterns = 1024;
 constexpr int64_t kPatternMemory = 512 << 10;
 
@@ -271,6 +271,12 @@ const size_t* ModuleNames::find(const std::string& module, ModuleClass module_cl
     first_name = class_name;
   }
   return first;
+}
+
+uint64_t ModuleNames::instructions() const {
+  uint64_t sum = 0;
+  for (const auto& [text, pattern] : patterns_) sum += static_cast<uint64_t>(pattern.regex->ProgramSize());
+  return sum;
 }
 
 Result<CompressedRules> CompressedRules::read(const Json& quantization, const std::string& place) {

@@ -39,6 +39,9 @@ class ModuleNames {
   /// patterns are in the order of their text. Null when nothing matches.
   const size_t* find(const std::string& module, ModuleClass module_class) const;
 
+  /// Of all patterns together, as `check_pattern_effort` counts them.
+  uint64_t instructions() const;
+
  private:
   struct Pattern {
     std::unique_ptr<RE2> regex;
@@ -59,6 +62,9 @@ class CompressedRules {
 
   /// The group of a module, by the name that the file gives it; null when none has it as a target, or it is ignored.
   const CompressedGroup* group_of(const std::string& module, ModuleClass module_class) const;
+
+  /// What `group_of` takes for one name, as `check_pattern_effort` counts it.
+  uint64_t instructions() const { return targets_.instructions() + ignored_.instructions(); }
 
   const std::vector<CompressedGroup>& groups() const { return groups_; }
 

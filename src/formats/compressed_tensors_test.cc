@@ -249,6 +249,13 @@ TEST(CompressedTensors, AQuantizerOfZeroIsNone) {
   EXPECT_FALSE(found.contains("lm_head.input_activation_scale"));
 }
 
+TEST(CompressedTensors, AQuantizerMayHaveItsScaleInTheModelsType) {
+  CompressedFolder folder = mobile();
+  folder.tensors[std::string(kProjection) + ".input_scale"] = Stored::of<uint16_t>("BF16", {1}, {0x3f00});
+  const auto found = folder.read_by_name();
+  EXPECT_EQ(decode_tensor(found.at(std::string(kProjection) + ".input_activation_scale").view).front(), 0.5f);
+}
+
 TEST(CompressedTensors, SharingLayersMayRepeatTheirOwner) {
   CompressedFolder folder = mobile();
   const size_t tensors = folder.read_by_name().size();
@@ -291,6 +298,16 @@ TEST(CompressedTensors, RefusesWhatContradictsTheRules) {
                  "input_scale: the module's group of config_groups has no such activations");
   expect_refused([&](auto& folder) { folder.quantization["kv_cache_scheme"] = nullptr; },
                  "model.layers.0.self_attn.k_scale: is there, but kv_cache_scheme is null");
+}
+
+TEST(CompressedTensors, RefusesPatternsThatTakeTooLongWithTheNames) {
+  const auto add_patterns = [](CompressedFolder& folder) {
+    for (int i = 0; i < 100; ++i) {
+      folder.group_of(kProjection)["targets"].push_back("re:.*a.{0,200}b.{0,200}" + std::to_string(i));
+      folder.tensors["model.vision_tower." + std::string(200, 'a') + std::to_string(i) + ".weight"] = {"U8", {1}, "a"};
+    }
+  };
+  expect_refused(add_patterns, "folder: quantization_config: its regular expressions have");
 }
 
 TEST(CompressedTensors, RefusesDamagedCodes) {
@@ -372,10 +389,10 @@ TEST(CompressedTensors, RefusesDamagedScales) {
                  "groups of 24 columns do not divide rows of 128");
   expect_refused([](auto& folder) { folder.group_of("model.embed_tokens_per_layer")["weights"]["group_size"] = 64; },
                  "expected [270, 2] F32 or BF16");
-  expect_refused(set_input(Stored::of<uint16_t>("BF16", {1}, {0x3f80})),
-                 "q_proj.input_scale: expected one F32 number, found [1] BF16");
+  expect_refused(set_input(Stored::of<uint16_t>("F16", {1}, {0x3c00})),
+                 "q_proj.input_scale: expected one F32 or BF16 number, found [1] F16");
   expect_refused(set_input(Stored::of<float>("F32", {2}, {1.0f, 1.0f})),
-                 "input_scale: expected one F32 number, found [2] F32");
+                 "input_scale: expected one F32 or BF16 number, found [2] F32");
   expect_refused(set_input(Stored::of<float>("F32", {1}, {-1.0f})),
                  "q_proj.input_scale: the scale of a static quantizer is -1");
   expect_refused(

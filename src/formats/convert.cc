@@ -13,6 +13,7 @@
 #include "formats/convert_plan.h"
 #include "formats/names.h"
 #include "formats/quote.h"
+#include "formats/scheme_tensors.h"
 #include "lattice/lattice.h"
 
 namespace carat {
@@ -163,15 +164,25 @@ Contents list_contents(const std::vector<Output>& outputs, Container container, 
   return contents;
 }
 
-void count_static_scales(const Checkpoint& input, const std::vector<Output>& outputs, Conversion& conversion) {
-  std::unordered_set<std::string_view> written;
-  for (const Output& output : outputs) {
-    if (output.number) written.insert(output.spec.name);
+/// Of the given scales, those of the scheme: calibration measures more.
+void count_static_scales(const Checkpoint& input, const ConvertOptions& options, const std::vector<Output>& outputs,
+                         Conversion& conversion) {
+  std::unordered_set<std::string_view> known;
+  if (options.scheme != nullptr) {
+    for (const TensorSpec& asked : static_scales(input.config(), *options.scheme)) {
+      const auto given = options.scales.find(asked.name);
+      if (given != options.scales.end()) known.insert(given->first);
+    }
   }
-  conversion.static_scales = static_cast<int64_t>(written.size());
-  conversion.left_out_scales = std::ranges::count_if(input.tensors(), [&](const NamedTensor& tensor) {
-    return is_static_scale(tensor.name) && !written.contains(tensor.name);
-  });
+  for (const NamedTensor& tensor : input.tensors()) {
+    if (is_static_scale(tensor.name)) known.insert(tensor.name);
+  }
+  for (const Output& output : outputs) {
+    if (!output.number) continue;
+    ++conversion.static_scales;
+    known.erase(output.spec.name);
+  }
+  conversion.left_out_scales = static_cast<int64_t>(known.size());
 }
 
 }  // namespace
@@ -194,7 +205,7 @@ Result<Conversion> convert_checkpoint(const Checkpoint& input, const std::filesy
             plan_outputs(input, conversion.container, options, options.scheme != nullptr ? options.scheme : recorded));
   const Contents contents = list_contents(outputs, conversion.container, options.static_scales);
   conversion.tensors = static_cast<int64_t>(std::ranges::count_if(outputs, is_weight));
-  count_static_scales(input, outputs, conversion);
+  count_static_scales(input, options, outputs, conversion);
 
   Converter converter(input, outputs, recorded, options.threads, progress);
   ModelConfig config = input.config();

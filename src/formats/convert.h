@@ -33,7 +33,7 @@ struct Conversion {
   uint64_t rounded_scales = 0;      ///< scales of codes that blocks could not hold exactly, of those that were there
   double largest_scale_change = 0;  ///< of them, relative
   int64_t static_scales = 0;        ///< of static quantizers, in the new checkpoint
-  int64_t left_out_scales = 0;      ///< of static quantizers, of the input and not in the new checkpoint
+  int64_t left_out_scales = 0;      ///< of static quantizers, of the input or given, and not in the new checkpoint
 };
 
 /// Called after every piece; returns whether to go on. Weights whose scale has to be found count twice.

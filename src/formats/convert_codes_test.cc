@@ -314,6 +314,17 @@ TEST_F(ConvertCodes, ASchemeWithStaticQuantizersNeedsTheirScales) {
   EXPECT_TRUE(convert(folder_ / "float", folder_ / "coded.gguf", {.scheme = &scheme}).ok());
 }
 
+TEST_F(ConvertCodes, OnlyGivenScalesOfTheSchemeCanBeLeftOut) {
+  const TinyModel floats({}, 5);
+  const Scheme scheme = coded_scheme({});
+  ASSERT_TRUE(floats.write(folder_ / "float", "f32").ok());
+  ConvertOptions options = {.scheme = &scheme, .scales = some_scales(floats.config, scheme)};
+  const auto asked = static_cast<int64_t>(options.scales.size());
+  options.scales["lm_head.input_activation_scale"] = 0.5f;
+  EXPECT_EQ(convert(folder_ / "float", folder_ / "coded", options).value().left_out_scales, 0);
+  EXPECT_EQ(convert(folder_ / "float", folder_ / "coded.gguf", options).value().left_out_scales, asked);
+}
+
 TEST_F(ConvertCodes, FloatsGoToGgufAsTheirCodesWould) {
   const TinyModel floats({}, 5);
   const Scheme scheme = coded_scheme({});
@@ -336,7 +347,9 @@ TEST_F(ConvertCodes, FloatsGoToGgufAsTheirCodesWould) {
 TEST_F(ConvertCodes, CodesThatTheSchemeAsksForStay) {
   const Scheme scheme = coded_scheme({});
   for (const bool through_gguf : {false, true}) {
-    if (through_gguf) ASSERT_TRUE(convert(folder_ / "model", folder_ / "a.gguf", {.static_scales = true}).ok());
+    if (through_gguf) {
+      ASSERT_TRUE(convert(folder_ / "model", folder_ / "a.gguf", {.static_scales = true}).ok());
+    }
     const Conversion again =
         convert(folder_ / (through_gguf ? "a.gguf" : "model"), folder_ / "again", {.scheme = &scheme}).value();
     EXPECT_EQ(again.moved_weights, 0u);

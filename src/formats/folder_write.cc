@@ -94,17 +94,9 @@ Result<AtomicFile> write_weights(const fs::path& path, std::vector<StoredSpec> t
   return file;
 }
 
-}  // namespace
-
-Result<uint64_t> write_folder(const fs::path& folder, Container container, const ModelConfig& config,
-                              const Vocabulary& vocabulary, const std::vector<TensorSpec>& tensors,
-                              const TensorProducer& producer) {
-  CARAT_TRY(FolderLayout layout, layout_of(container, config, tensors, producer));
-  CARAT_TRY(const std::string config_json, config_json_of(config, main_type(tensors), layout));
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return failed(folder.string() + ": cannot be created: " + error.message());
-
+/// Of files that are there the old content stays until all are complete.
+Result<uint64_t> write_files(const fs::path& folder, FolderLayout layout, const std::string& config_json,
+                             const Vocabulary& vocabulary) {
   std::vector<AtomicFile> files;
   CARAT_TRY(AtomicFile weights, write_weights(folder / "model.safetensors", std::move(layout.tensors)));
   files.push_back(std::move(weights));
@@ -127,8 +119,26 @@ Result<uint64_t> write_folder(const fs::path& folder, Container container, const
     bytes += file.size();
   }
   // A template that an earlier checkpoint left here would be taken for this one's.
-  if (vocabulary.chat_template.empty()) fs::remove(folder / "chat_template.jinja", error);
+  std::error_code ignored;
+  if (vocabulary.chat_template.empty()) fs::remove(folder / "chat_template.jinja", ignored);
   return bytes;
+}
+
+}  // namespace
+
+Result<uint64_t> write_folder(const fs::path& folder, Container container, const ModelConfig& config,
+                              const Vocabulary& vocabulary, const std::vector<TensorSpec>& tensors,
+                              const TensorProducer& producer) {
+  CARAT_TRY(FolderLayout layout, layout_of(container, config, tensors, producer));
+  CARAT_TRY(const std::string config_json, config_json_of(config, main_type(tensors), layout));
+  std::error_code error;
+  const bool is_new = fs::create_directories(folder, error);
+  if (error) return failed(folder.string() + ": cannot be created: " + error.message());
+
+  Result<uint64_t> written = write_files(folder, std::move(layout), config_json, vocabulary);
+  // Nothing happens to one that has files.
+  if (!written.ok() && is_new) fs::remove(folder, error);
+  return written;
 }
 
 }  // namespace carat

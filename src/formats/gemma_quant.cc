@@ -78,6 +78,9 @@ Status check_rules_are_used(const GemmaRules& rules, const std::vector<StoredTen
     std::string module = module_of(tensor.name);
     if (module.size() <= kLongestModule) modules.insert(std::move(module));
   }
+  size_t characters = 0;
+  for (const std::string& module : modules) characters += module.size();
+  CARAT_TRY_STATUS(rules.check_effort(characters, source + ": config.json"));
   for (const std::string& pattern : rules.unused_patterns(modules)) {
     if (is_of_lost_tower(pattern, modules)) continue;
     return refused(source + ": config.json: quantization_config.module_quant_configs: the pattern " +
@@ -222,7 +225,7 @@ class GemmaReader {
   }
 
   void add_scalar(std::string name, const StoredTensor& stored) {
-    tensors_.push_back({std::move(name), {DType::kF32, {}, stored.data}});
+    tensors_.push_back({std::move(name), {*float_type(stored.dtype), {}, stored.data}});
   }
 
   /// The head is the embedding once more; it has quantizers of its own, if any.

@@ -257,6 +257,16 @@ TEST(GemmaQuant, RefusesRulesThatMatchNothing) {
   composite.expect_refused("matches nothing");
 }
 
+TEST(GemmaQuant, RefusesPatternsThatTakeTooLongWithTheNames) {
+  EditedFolder edited("e2b_1");
+  for (int i = 0; i < 100; ++i) edited.rules()["a.{0,200}b.{0,200}" + std::to_string(i)] = {{"num_bits", 4}};
+  for (int i = 0; i < 100; ++i) {
+    const std::string name = "model.vision_tower." + std::string(200, 'a') + std::to_string(i) + ".weight";
+    edited.tensors[name] = {"U8", {1}, "a"};
+  }
+  edited.expect_refused("config.json: quantization_config: its regular expressions have");
+}
+
 TEST(GemmaQuant, RefusesScalesThatAreNoScales) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   for (const float bad : {0.0f, -1.0f, kInfinity, std::nanf("")}) {
@@ -304,7 +314,7 @@ TEST(GemmaQuant, RefusesTensorsOfAnotherForm) {
   type.expect_refused("expected [64, 1] F32, found [64, 1] BF16");
   EditedFolder scalar("e4b_1");
   scalar.tensors.at(std::string(kGate) + ".input_activation_scale") = {"F32", {2}, std::string(8, '\1')};
-  scalar.expect_refused("expected one F32 number, found [2] F32");
+  scalar.expect_refused("expected one F32 or BF16 number, found [2] F32");
   EditedFolder missing("e4b_1");
   missing.tensors.erase(std::string(kGate) + ".weight_scale");
   missing.expect_refused("gate_proj.weight_scale is missing");

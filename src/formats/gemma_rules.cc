@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "formats/json_fields.h"
+#include "formats/pattern_effort.h"
 #include "formats/quote.h"
 
 namespace carat {
@@ -50,6 +51,8 @@ Result<std::unique_ptr<RE2>> compile(const std::string& pattern, const std::stri
   return whole;
 }
 
+uint64_t instructions_of(const RE2& expression) { return static_cast<uint64_t>(expression.ProgramSize()); }
+
 Result<int> checked_bits(int64_t bits, const std::string& source, const std::string& key) {
   if (bits == 2 || bits == 4 || bits == 8) return static_cast<int>(bits);
   return not_usable(source, key, "expected 2, 4 or 8, found " + std::to_string(bits));
@@ -63,7 +66,8 @@ Result<int> bits_of_rule(const std::string& pattern, const nlohmann::json& optio
   for (const auto& [name, value] : options.items()) {
     if (name != kBits) return not_usable(source, key, in_quotes(name) + " is not known; expected num_bits");
   }
-  CARAT_TRY(const int64_t bits, JsonFields(options, source, key + ".").integer(kBits, fallback));
+  CARAT_TRY(const int64_t bits,
+            JsonFields(options, source, "quantization_config." + key + ".").integer(kBits, fallback));
   return checked_bits(bits, source, key + "." + kBits);
 }
 
@@ -152,6 +156,17 @@ Result<GemmaRules> GemmaRules::read(const ordered_json& quantization, const std:
   const ordered_json exceptions = fields.has(kExceptions) ? quantization[kExceptions] : ordered_json{"lm_head"};
   CARAT_TRY_STATUS(rules.add_exceptions(exceptions, source));
   return rules;
+}
+
+Status GemmaRules::check_effort(size_t characters, const std::string& source) const {
+  // The parts of a name up to each of its dots have together a few times its characters.
+  constexpr uint64_t kParts = 4;
+  uint64_t instructions = 0;
+  for (const Rule& rule : rules_) instructions += 2 * instructions_of(*rule.expression);
+  for (const Exception& exception : exceptions_) {
+    instructions += instructions_of(*exception.up_to_dot) + kParts * instructions_of(*exception.alone);
+  }
+  return check_pattern_effort(instructions, characters, source + ": quantization_config");
 }
 
 std::optional<int> GemmaRules::bits_of_linear(const std::string& module) const {

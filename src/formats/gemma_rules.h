@@ -26,7 +26,7 @@ namespace carat {
 /// - Where none matches, `num_bits` decides.
 /// - Embeddings are quantized when `quantize_embeddings` says so.
 ///
-/// Regular expressions are those of RE2; matching takes time in proportion to the name.
+/// Regular expressions are those of RE2; matching takes time in proportion to the expression and to the name.
 class GemmaRules {
  public:
   /// Refuses, by name, members of another type, widths other than 2, 4 and 8, a pattern that RE2 cannot compile, and
@@ -39,6 +39,10 @@ class GemmaRules {
   /// Bits of a linear layer or an embedding, by the name that the file has for it; nothing when it stays as it is.
   std::optional<int> bits_of_linear(const std::string& module) const;
   std::optional<int> bits_of_embedding(const std::string& module) const;
+
+  /// Refuses patterns that would take too long with names that have so many characters together, when each
+  /// name is asked for its bits once and stands in `unused_patterns` once. `source` names the file in messages.
+  Status check_effort(size_t characters, const std::string& source) const;
 
   /// The patterns of `module_quant_configs` that are found in none of these names.
   std::vector<std::string> unused_patterns(const std::set<std::string>& modules) const;

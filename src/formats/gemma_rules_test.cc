@@ -63,6 +63,7 @@ TEST(GemmaRules, RefusesWhatIsNoSetOfRules) {
   expect_refused(R"({"module_quant_configs": []})", "module_quant_configs: expected an object");
   expect_refused(R"({"module_quant_configs": {"a": 4}})", "expected an object, found number 4");
   expect_refused(R"({"module_quant_configs": {"a": {"num_bits": 16}}})", "expected 2, 4 or 8, found 16");
+  expect_refused(R"({"module_quant_configs": {"a": {"num_bits": "2"}}})", "[\"a\"].num_bits: expected an integer");
   expect_refused(R"({"module_quant_configs": {"a": {"bits": 4}}})", "\"bits\" is not known");
   expect_refused(R"({"modules_to_not_convert": "lm_head"})", "modules_to_not_convert: expected an array");
   expect_refused(R"({"modules_to_not_convert": [1]})", "expected names of modules, found number");
@@ -84,6 +85,20 @@ TEST(GemmaRules, RefusesPatternsThatCannotBeUsed) {
 TEST(GemmaRules, PatternsThatBacktrackTakeTimeInProportionToTheName) {
   const GemmaRules found = rules(R"({"module_quant_configs": {"(a*)*(a*)*(a*)*b": {"num_bits": 2}}})");
   EXPECT_EQ(found.bits_of_linear(std::string(100000, 'a')), 4);
+}
+
+TEST(GemmaRules, RefusesPatternsThatTakeTooLongWithTheNames) {
+  const std::string slow = ".*a.{0,200}b.{0,200}c";
+  constexpr size_t kCharacters = size_t{1} << 20;
+  EXPECT_TRUE(rules(R"({"module_quant_configs": {"mlp": {"num_bits": 2}}})").check_effort(kCharacters, "m").ok());
+  for (const ordered_json& settings : {ordered_json{{"module_quant_configs", {{slow, {{"num_bits", 2}}}}}},
+                                       ordered_json{{"modules_to_not_convert", {slow}}}}) {
+    const GemmaRules found = GemmaRules::read(settings, "m").value();
+    EXPECT_TRUE(found.check_effort(1000, "m").ok());
+    const Status refusal = found.check_effort(kCharacters, "m");
+    ASSERT_FALSE(refusal.ok());
+    EXPECT_TRUE(refusal.error().message.starts_with("m: quantization_config: its regular expressions have"));
+  }
 }
 
 }  // namespace

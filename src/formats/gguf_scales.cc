@@ -40,7 +40,7 @@ Result<std::optional<TensorView>> static_scale(const GgufFields& fields, const N
   std::memcpy(&scale, view.data.data(), sizeof scale);
   if (!std::isfinite(scale) || scale < 0.0f) {
     return fields.refusal(tensor.name,
-                          "expected a positive number, or 0 for no quantizer, found " + std::to_string(scale));
+                          "expected a positive number, or 0 for no quantizer, found " + number_text(scale));
   }
   if (scale == 0.0f) return std::optional<TensorView>();
   return std::optional(TensorView{view.dtype, {}, view.data});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "formats/code_scales.h"
 #include "formats/litertlm_names.h"
@@ -113,6 +114,9 @@ class Collector {
         return error(path_end(weight->name) +
                      ": no layer of Gemma 4 is known by this name; the bundle is newer or of another model");
       }
+      if (!weights_.insert(weight).second) {
+        return error(*module + " (" + path_end(weight->name) + "): is the weight of two layers; the file is damaged");
+      }
       CARAT_TRY(TensorView view, codes(*weight, *module + " (" + path_end(weight->name) + ")"));
       tensors_.push_back({*module + ".weight", std::move(view)});
       CARAT_TRY_STATUS(add_static_scale(*module + ".input_activation_scale", *input));
@@ -211,6 +215,7 @@ class Collector {
   const std::string source_;
   std::vector<NamedTensor> tensors_;
   CacheScales caches_;
+  std::unordered_set<const TfliteTensor*> weights_;  // of linear layers, so that none is read again and again
   const TfliteTensor* head_input_ = nullptr;
 };
 

@@ -247,6 +247,17 @@ TEST(Litertlm, RefusesNamesThatAreNotKnown) {
   expect_refused(norm, "model.layers.0.pre_feedforward_layernorm.weight: is missing");
 }
 
+TEST(Litertlm, RefusesAWeightOfTwoLayers) {
+  EditedBundle bundle;
+  std::optional<int32_t> first;
+  for (const TfliteOperator& op : bundle.decoder().operators) {
+    if (op.op != TfliteOp::kFullyConnected) continue;
+    if (first) std::memcpy(bundle.at(op.inputs.bytes()) + sizeof(int32_t), &*first, sizeof *first);
+    first = op.inputs[1];
+  }
+  expect_refused(bundle, "is the weight of two layers");
+}
+
 TEST(Litertlm, ScalesThatCannotBeThoseOfValuesAreLeftOut) {
   EditedBundle bundle;
   const std::string values = "model.layers.1.self_attn.v_cache_scale";

@@ -93,12 +93,11 @@ Result<Scheme> scheme_from_json(const std::string& text, const std::string& sour
   return scheme;
 }
 
-Result<Scheme> load_scheme(const std::string& name_or_path) {
+Result<Scheme> load_scheme(const std::string& name_or_path, const std::string& known) {
   if (const Scheme* scheme = built_in_scheme(name_or_path)) return *scheme;
   std::error_code ignored;
   if (!std::filesystem::exists(name_or_path, ignored)) {
-    return wrong_usage(in_quotes(name_or_path) + ": no such scheme; expected one of " + built_in_scheme_names() +
-                       ", or a JSON file");
+    return wrong_usage(in_quotes(name_or_path) + ": no such scheme; expected one of " + known + ", or a JSON file");
   }
   CARAT_TRY(const std::string text, read_text_file(name_or_path, kSmallJsonLimit));
   return scheme_from_json(text, name_or_path);

@@ -7,8 +7,9 @@
 
 namespace carat {
 
-/// A built-in scheme by its name, or the scheme in the JSON file at that path. A name wins over a file.
-Result<Scheme> load_scheme(const std::string& name_or_path);
+/// A built-in scheme by its name, or the scheme in the JSON file at that path. A name wins over a file. `known` are the
+/// names that a message says are expected.
+Result<Scheme> load_scheme(const std::string& name_or_path, const std::string& known = built_in_scheme_names());
 
 /// Reads a scheme:
 ///

@@ -48,7 +48,8 @@ class Parser {
 
   /// An honest file stores no byte twice, so that all texts and lists of it take less than the file.
   Status spend(size_t bytes) {
-    if (bytes > bytes_.size() - spent_) return error("names and lists that lie on each other; the file is damaged");
+    if (bytes > bytes_.size() - spent_)
+      return error("names, scales and lists that lie on each other; the file is damaged");
     spent_ += bytes;
     return success();
   }
@@ -111,11 +112,13 @@ class Parser {
     return tensor;
   }
 
-  static Status read_quantization(const FlatTable& table, TfliteTensor& tensor) {
+  Status read_quantization(const FlatTable& table, TfliteTensor& tensor) {
     CARAT_TRY(const std::optional<FlatTable> quantization, table.table(4));
     if (!quantization) return success();
     CARAT_TRY(tensor.scales, quantization->numbers<float>(2));
     CARAT_TRY(tensor.zero_points, quantization->numbers<int64_t>(3));
+    CARAT_TRY_STATUS(spend(tensor.scales.bytes().size()));
+    CARAT_TRY_STATUS(spend(tensor.zero_points.bytes().size()));
     CARAT_TRY(tensor.quantized_dimension, quantization->number<int32_t>(6, 0));
     return success();
   }

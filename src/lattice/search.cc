@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "lattice/codes.h"
 
@@ -114,6 +115,26 @@ float largest_magnitude(std::span<const float> values) {
   return largest;
 }
 
+/// Whether every value is a code times `scale`, rounded to float32.
+bool on_lattice(std::span<const float> values, float scale, CodeRange range) {
+  const auto lowest = static_cast<float>(range.lowest);
+  const auto highest = static_cast<float>(range.highest);
+  return std::ranges::all_of(
+      values, [&](float value) { return std::clamp(std::nearbyint(value / scale), lowest, highest) * scale == value; });
+}
+
+/// The scale of the lattice that the values lie on, when their largest magnitude has its lowest or its highest code.
+std::optional<float> lattice_scale(std::span<const float> values, float largest, CodeRange range) {
+  for (const int code : {-range.lowest, range.highest}) {
+    // That magnitude was rounded, so that its quotient may be a last bit off.
+    const float quotient = largest / static_cast<float>(code);
+    for (const float scale : {quotient, std::nextafter(quotient, 0.0f), std::nextafter(quotient, HUGE_VALF)}) {
+      if (scale > 0.0f && on_lattice(values, scale, range)) return scale;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 float searched_scale(int bits, std::span<const float> values) {
@@ -121,6 +142,7 @@ float searched_scale(int bits, std::span<const float> values) {
   const float largest = largest_magnitude(values);
   if (largest == 0.0f) return min_max;
   const CodeRange range = code_range(bits);
+  if (const auto scale = lattice_scale(values, largest, range)) return *scale;
   Search search(bits, values);
   search.consider(largest / static_cast<float>(-range.lowest));
   if (!search.exact()) search.consider(min_max);

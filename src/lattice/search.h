@@ -11,8 +11,9 @@ namespace carat {
 /// 2. each refined by least squares: its codes c stay, the scale becomes sum(x c) / sum(c c);
 /// 3. the best of these, refined until that gains nothing.
 ///
-/// Never farther from `values` than with the min-max scale. Rows on a lattice whose lowest code they use keep all
-/// codes. The same on every machine; 1 where all values are zero. `values` are finite.
+/// Never farther from `values` than with the min-max scale. Values that lie on such a lattice and use its lowest or
+/// highest code get a scale of it, with which no value moves. The same on every machine; 1 where all values are zero.
+/// `values` are finite.
 float searched_scale(int bits, std::span<const float> values);
 
 }  // namespace carat

@@ -62,7 +62,7 @@ Result<Scheme> mobile_scheme(const ModelConfig& config) {
 
 Result<Scheme> load_scheme(const std::string& name_or_path, const ModelConfig& config) {
   if (name_or_path == kMobileSchemeName) return mobile_scheme(config);
-  return load_scheme(name_or_path);
+  return load_scheme(name_or_path, scheme_names());
 }
 
 std::string scheme_names() { return built_in_scheme_names() + ", " + std::string(kMobileSchemeName); }

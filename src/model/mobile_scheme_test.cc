@@ -102,7 +102,9 @@ TEST(MobileScheme, IsLoadedByItsName) {
   const ModelConfig config = preset_config("opal").value();
   EXPECT_EQ(load_scheme("mobile", config).value().rules.size(), mobile_scheme(config).value().rules.size());
   EXPECT_EQ(load_scheme("q4_0", config).value().name, "q4_0");
-  EXPECT_FALSE(load_scheme("q5", config).ok());
+  const auto missing = load_scheme("q5", config);
+  ASSERT_FALSE(missing.ok());
+  EXPECT_NE(missing.error().message.find("q4_0, mobile, or a JSON file"), std::string::npos) << missing.error().message;
   EXPECT_EQ(scheme_names(), "f32, f16, bf16, q8_0, q4_0, mobile");
 }
 

@@ -12,6 +12,19 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+/// Feeds the prompt in parts, but for the last one, until there is an interruption; returns what is left of it.
+Result<std::span<const int32_t>> feed_parts(Session& session, std::span<const int32_t> prompt,
+                                            const std::function<bool()>& interrupted) {
+  CARAT_TRY_STATUS(session.check_prompt(prompt));
+  // After each part logits are computed, which would count beside smaller ones.
+  const auto part = static_cast<size_t>(std::max(session.cache_options().batch, kChunkTokens));
+  while (prompt.size() > part && !interrupted()) {
+    CARAT_TRY_STATUS(session.prefill(prompt.first(part)));
+    prompt = prompt.subspan(part);
+  }
+  return prompt;
+}
+
 }  // namespace
 
 std::string_view stop_reason_name(StopReason reason) {
@@ -32,7 +45,17 @@ Result<Generation> generate(Session& session, std::span<const int32_t> prompt, c
                             const TokenCallback& on_token) {
   Generation generation;
   const Clock::time_point start = Clock::now();
-  CARAT_TRY_STATUS(session.prefill(prompt));
+  std::span<const int32_t> rest = prompt;
+  if (options.interrupted) {
+    CARAT_TRY(rest, feed_parts(session, prompt, options.interrupted));
+    if (options.interrupted()) {
+      generation.prefill_seconds = seconds_since(start);
+      generation.prefill_tokens = static_cast<int64_t>(prompt.size() - rest.size());
+      generation.stop_reason = StopReason::kInterrupted;
+      return generation;
+    }
+  }
+  CARAT_TRY_STATUS(session.prefill(rest));
   generation.prefill_seconds = seconds_since(start);
   generation.prefill_tokens = static_cast<int64_t>(prompt.size());
 

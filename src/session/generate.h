@@ -21,8 +21,9 @@ enum class StopReason : uint8_t { kStop, kLength, kContext, kInterrupted };
 std::string_view stop_reason_name(StopReason reason);
 
 struct GenerationOptions {
-  int64_t tokens = 128;            ///< most ids to generate
-  std::vector<int32_t> stop = {};  ///< ids that end the generation, such as Vocabulary::stop
+  int64_t tokens = 128;                         ///< most ids to generate
+  std::vector<int32_t> stop = {};               ///< ids that end the generation, such as Vocabulary::stop
+  std::function<bool()> interrupted = nullptr;  ///< looked at between parts of the prompt; null: never
 };
 
 /// Takes each id as it is generated, a stop id included; returns whether to go on.

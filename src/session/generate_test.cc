@@ -69,6 +69,32 @@ TEST_F(GenerateTest, StopsWhenTheCallbackSaysSo) {
   EXPECT_EQ(generation.tokens.size(), 2u);
 }
 
+TEST_F(GenerateTest, StopsBetweenPartsOfThePrompt) {
+  const std::vector<int32_t> prompt(static_cast<size_t>(3 * kChunkTokens), 7);
+  Session session = Session::create(model_, {}).value();
+  int looks = 0;
+  const GenerationOptions options = {.tokens = 5, .interrupted = [&] { return ++looks > 1; }};
+  const Generation generation = generate(session, prompt, options, keep_going).value();
+  EXPECT_EQ(generation.stop_reason, StopReason::kInterrupted);
+  EXPECT_EQ(generation.prefill_tokens, kChunkTokens);
+  EXPECT_EQ(session.position(), kChunkTokens);
+  EXPECT_TRUE(generation.tokens.empty());
+}
+
+TEST_F(GenerateTest, APromptInPartsIsTheSamePrompt) {
+  const std::vector<int32_t> prompt(static_cast<size_t>(2 * kChunkTokens + 3), 7);
+  std::vector<std::vector<int32_t>> answers;
+  for (const bool parts : {false, true}) {
+    Session session = Session::create(model_, {}).value();
+    GenerationOptions options = {.tokens = 5};
+    if (parts) options.interrupted = [] { return false; };
+    const Generation generation = generate(session, prompt, options, keep_going).value();
+    EXPECT_EQ(generation.prefill_tokens, static_cast<int64_t>(prompt.size()));
+    answers.push_back(generation.tokens);
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+}
+
 TEST_F(GenerateTest, PassesOnTheErrorsOfTheSession) {
   Session session = Session::create(model_, {.context = 3}).value();
   EXPECT_FALSE(generate(session, kPrompt, {}, keep_going).ok());

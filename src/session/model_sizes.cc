@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/names.h"
 #include "formats/scheme_tensors.h"
 
 namespace carat {
@@ -53,8 +54,14 @@ uint64_t ModelSizes::per_layer_table_bytes() const {
 ModelSizes sizes_of(const Checkpoint& checkpoint) {
   ModelSizes sizes;
   sizes.config = checkpoint.config();
-  for (const NamedTensor& tensor : checkpoint.tensors()) add(spec_of(tensor), sizes);
   sizes.left_on_disk = checkpoint.bytes_left_out();
+  for (const NamedTensor& tensor : checkpoint.tensors()) {
+    if (is_exact_scale(tensor.name)) {
+      sizes.left_on_disk += tensor.view.data.size();
+    } else {
+      add(spec_of(tensor), sizes);
+    }
+  }
   sizes.scales = cache_scales_of(checkpoint);
   return sizes;
 }

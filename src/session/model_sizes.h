@@ -16,7 +16,7 @@ struct ModelSizes {
   uint64_t weights = 0;             ///< all tensors, the per-layer table among them
   TensorSpec per_layer_table;       ///< as it is stored; no shape where the model has none
   uint64_t read_for_token = 0;      ///< what a token is multiplied with: of experts those used, of tables one row
-  uint64_t left_on_disk = 0;        ///< parts of the files that a text model has no use for: vision, audio
+  uint64_t left_on_disk = 0;        ///< parts of the files that running has no use for: vision, audio, exact scales
   std::vector<CacheScales> scales;  ///< of static 8-bit keys and values, by layer; empty where there are none
 
   uint64_t per_layer_table_bytes() const;

@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "formats/convert.h"
 #include "formats/scheme_tensors.h"
 #include "model/filler_vocabulary.h"
 #include "model/mobile_scheme.h"
 #include "model/preset.h"
 #include "model/random_model.h"
+#include "tests/support/tiny_model.h"
 
 namespace carat {
 namespace {
@@ -38,6 +40,20 @@ void expect_sizes_of_file(const std::string& scheme_name, const std::string& end
 TEST(ModelSizes, OfASchemeAreThoseOfItsFile) {
   for (const char* scheme : {"f32", "bf16", "q8_0", "q4_0"}) expect_sizes_of_file(scheme, ".gguf");
   expect_sizes_of_file("mobile", "");
+}
+
+TEST(ModelSizes, ExactScalesBesideBlocksAreLeftOnDisk) {
+  const TemporaryFolder folder;
+  const Checkpoint codes = Checkpoint::open(fs::path(CARAT_SOURCE_DIR) / "tests/golden/mobile/e2b_1").value();
+  const auto go_on = [](uint64_t, uint64_t) { return true; };
+  ASSERT_TRUE(convert_checkpoint(codes, folder / "plain.gguf", {}, go_on).ok());
+  ASSERT_TRUE(convert_checkpoint(codes, folder / "exact.gguf", {.static_scales = true}, go_on).ok());
+  const ModelSizes plain = sizes_of(Checkpoint::open(folder / "plain.gguf").value());
+  const ModelSizes exact = sizes_of(Checkpoint::open(folder / "exact.gguf").value());
+  EXPECT_EQ(exact.per_layer_table_bytes(), plain.per_layer_table_bytes());
+  EXPECT_GT(exact.left_on_disk, plain.left_on_disk);
+  // Static quantizers, four bytes each.
+  EXPECT_LT(exact.weights - plain.weights, 400u);
 }
 
 TEST(ModelSizes, OfExpertsATokenReadsThoseThatItIsRoutedTo) {

@@ -23,7 +23,7 @@ struct MemoryPlan {
   uint64_t activations = 0;
   uint64_t sampling = 0;      ///< the sampler's arrays, and the ids of the conversation
   uint64_t drafter = 0;       ///< none is loaded yet
-  uint64_t left_on_disk = 0;  ///< vision, audio: in the files, never mapped into use
+  uint64_t left_on_disk = 0;  ///< vision, audio, exact scales: in the files, never mapped into use
   ProcessBytes process;
 
   /// What is in memory of the weights when all of them have been used.

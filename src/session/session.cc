@@ -24,15 +24,16 @@ Session::Session(Model& model, int64_t context, const CacheOptions& kept, Sample
     : model_(&model), cache_(model.config(), context, kept), sampler_(std::move(sampler)) {}
 
 Status Session::prefill(std::span<const int32_t> ids) {
-  CARAT_TRY_STATUS(check_prompt(ids, position() + (pending_ ? 1 : 0)));
+  CARAT_TRY_STATUS(check_prompt(ids));
   CARAT_TRY_STATUS(feed_pending());
   return feed(ids);
 }
 
-Status Session::check_prompt(std::span<const int32_t> ids, int64_t used) const {
+Status Session::check_prompt(std::span<const int32_t> ids) const {
   if (ids.empty()) return wrong_usage("the prompt is empty: give at least one token");
   CARAT_TRY_STATUS(model_->check_ids(ids));
   const auto wanted = static_cast<int64_t>(ids.size());
+  const int64_t used = position() + (pending_ ? 1 : 0);
   if (wanted <= context() - used) return success();
   return wrong_usage("the prompt has " + std::to_string(wanted) + " tokens, but only " +
                      std::to_string(std::max<int64_t>(context() - used, 0)) + " of the context's " +

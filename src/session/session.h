@@ -40,6 +40,9 @@ class Session {
   /// the context can hold. Fails when the logits are not finite and names the damaged tensor; it then appends nothing.
   Status prefill(std::span<const int32_t> ids);
 
+  /// What `prefill` refuses before anything is fed, for a prompt that is to be fed in parts.
+  Status check_prompt(std::span<const int32_t> ids) const;
+
   /// Picks the next id. It becomes part of the conversation: it is fed before anything that follows it. Needs a
   /// prompt before, and a context that is not full. Allocates only where the cache grows.
   Result<int32_t> next();
@@ -69,7 +72,6 @@ class Session {
  private:
   Session(Model& model, int64_t context, const CacheOptions& kept, Sampler sampler);
 
-  Status check_prompt(std::span<const int32_t> ids, int64_t used) const;
   Status feed_pending();
   Status feed(std::span<const int32_t> ids);
   Status feed_after(int64_t old);

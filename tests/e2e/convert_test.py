@@ -55,6 +55,12 @@ class Convert(support.ProgramTest):
         self.assertEqual((report["static_scales"], report["left_out_scales"]), (0, static))
         self.assertIn("--static-scales", self.carat("convert", first, gguf).stdout)
 
+    def test_bundles_are_not_written(self):
+        bundle = self.scratch / "a.litertlm"
+        done = self.carat("convert", support.golden("e2b_bf16"), bundle, expect=support.WRONG_USAGE)
+        self.assertIn("bundles are read and not written", done.stderr)
+        self.assertFalse(bundle.exists())
+
     def test_q4_0_survives_every_container(self):
         first = self.gguf("e2b_bf16", "--scheme", "q4_0")
         self.assertEqual(self.inspect(first)["scheme"], "q4_0")

@@ -26,6 +26,7 @@ class Quantize(support.ProgramTest):
         folder, report = self.opal_mobile()
         self.assertEqual(report["scheme"], "mobile")
         self.assertEqual(report["static_scales"], 2 * (12 * 7 + 6 * 2) + 6 * 2)
+        self.assertEqual(report["left_out_scales"], 0)
         self.assertEqual(self.json("inspect", folder)["scheme"], "mobile")
 
         text = self.short_text()
