@@ -1,7 +1,6 @@
 #include "formats/checkpoint.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 #include <unordered_set>
 
@@ -144,7 +143,7 @@ Status check_static_scale(const std::string& name, const TensorView& found, cons
                    described(found.dtype, found.shape));
   }
   const float scale = ScaleView{found.dtype, 1, found.data}.at(0, 0);
-  if (std::isfinite(scale) && scale > 0) return success();
+  if (is_scale(scale)) return success();
   return refused(source + ": " + name + ": expected a scale above zero, found " + number_text(scale) +
                  "; the file is damaged, copy or convert it again");
 }
@@ -241,16 +240,16 @@ std::vector<TensorSpec> static_scales(const ModelConfig& config) {
   std::vector<TensorSpec> scales;
   const auto add = [&](const std::string& name) { scales.push_back({name, DType::kF32, {}}); };
   const auto add_linear = [&](const std::string& module) {
-    add(module + ".input_activation_scale");
-    add(module + ".output_activation_scale");
+    add(module + std::string(kInputScale));
+    add(module + std::string(kOutputScale));
   };
   for (const TensorSpec& spec : expected_tensors(config)) {
     if (is_linear(spec)) add_linear(spec.name.substr(0, spec.name.size() - kWeight.size()));
   }
   for (int64_t layer = 0; layer < config.layer_count(); ++layer) {
     if (!config.owns_kv(static_cast<size_t>(layer))) continue;
-    add(layer_name(layer, "self_attn.k_cache_scale"));
-    add(layer_name(layer, "self_attn.v_cache_scale"));
+    add(layer_name(layer, "self_attn") + std::string(kKeyCacheScale));
+    add(layer_name(layer, "self_attn") + std::string(kValueCacheScale));
   }
   add_linear("lm_head");
   return scales;

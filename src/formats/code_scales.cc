@@ -1,7 +1,6 @@
 #include "formats/code_scales.h"
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 #include "base/mapped_pages.h"
@@ -22,8 +21,6 @@ bool for_each_piece(Bytes bytes, const std::function<bool(size_t begin, Bytes pi
   }
   return going;
 }
-
-bool is_scale(float value) { return std::isfinite(value) && value > 0; }
 
 }  // namespace
 

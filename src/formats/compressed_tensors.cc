@@ -21,7 +21,7 @@ namespace {
 
 constexpr int64_t kWordBits = 32;
 
-enum Member { kWeight, kPacked, kScale, kShape, kInputScale, kOutputScale, kKeyScale, kValueScale, kMembers };
+enum Member { kWeight, kPacked, kScale, kShape, kInput, kOutput, kKeys, kValues, kMembers };
 
 constexpr std::string_view kMemberNames[kMembers] = {"weight",      "weight_packed", "weight_scale", "weight_shape",
                                                      "input_scale", "output_scale",  "k_scale",      "v_scale"};
@@ -141,12 +141,12 @@ class CompressedReader {
 
   Status add_module(const StoredModule& module) {
     const CompressedGroup* group = group_of(module);
-    for (const Member which : {kKeyScale, kValueScale}) {
+    for (const Member which : {kKeys, kValues}) {
       if (module[which] != nullptr) CARAT_TRY_STATUS(take_cache_scale(module, which));
     }
     const bool has_codes = module[kPacked] != nullptr || (module[kWeight] != nullptr && module[kWeight]->dtype == "I8");
     if (has_codes) return add_codes(module, group);
-    for (const Member other : {kScale, kShape, kInputScale, kOutputScale}) {
+    for (const Member other : {kScale, kShape, kInput, kOutput}) {
       if (module[other] != nullptr) return refusal(*module[other], "belongs to a weight of codes, which is missing");
     }
     if (module[kWeight] == nullptr) return success();
@@ -177,8 +177,8 @@ class CompressedReader {
     CARAT_TRY(NamedTensor codes, packed ? unpacked(module, *group) : plain_codes(module));
     CARAT_TRY(codes.view.scales, scales_of(module, *group, codes.view));
     CARAT_TRY_STATUS(check_scales(codes.name, codes.view.scales, source_));
-    CARAT_TRY_STATUS(add_range(module, kInputScale, group->input_range, ".input_activation_scale"));
-    CARAT_TRY_STATUS(add_range(module, kOutputScale, group->output_range, ".output_activation_scale"));
+    CARAT_TRY_STATUS(add_range(module, kInput, group->input_range, kInputScale));
+    CARAT_TRY_STATUS(add_range(module, kOutput, group->output_range, kOutputScale));
     keep(std::move(codes));
     return success();
   }
@@ -250,11 +250,11 @@ class CompressedReader {
     return std::optional<NamedTensor>({std::move(name), {*float_type(stored.dtype), {}, stored.data}});
   }
 
-  Status add_range(const StoredModule& module, Member which, bool expected, const char* suffix) {
+  Status add_range(const StoredModule& module, Member which, bool expected, std::string_view suffix) {
     const StoredTensor* stored = module[which];
     if (stored == nullptr) return success();
     if (!expected) return refusal(*stored, "the module's group of config_groups has no such activations");
-    CARAT_TRY(std::optional<NamedTensor> scale, range(*stored, module.text_name() + suffix));
+    CARAT_TRY(std::optional<NamedTensor> scale, range(*stored, module.text_name() + std::string(suffix)));
     if (scale) tensors_.push_back(*std::move(scale));
     return success();
   }
@@ -262,7 +262,7 @@ class CompressedReader {
   Status take_cache_scale(const StoredModule& module, Member which) {
     const StoredTensor& stored = *module[which];
     if (!rules_.quantizes_cache()) return refusal(stored, "is there, but kv_cache_scheme is null");
-    const std::string name = module.text_name() + (which == kKeyScale ? ".k_cache_scale" : ".v_cache_scale");
+    const std::string name = module.text_name() + std::string(which == kKeys ? kKeyCacheScale : kValueCacheScale);
     CARAT_TRY(std::optional<NamedTensor> scale, range(stored, name));
     if (scale) cache_scales_.emplace(name, *std::move(scale));
     return success();
@@ -271,7 +271,7 @@ class CompressedReader {
   /// Those of layers that own their keys and values; the others may only repeat them.
   Status add_cache_scales() {
     for (size_t layer = 0; layer < config_.layers.size(); ++layer) {
-      for (const char* which : {".k_cache_scale", ".v_cache_scale"}) {
+      for (const auto& which : {std::string(kKeyCacheScale), std::string(kValueCacheScale)}) {
         const auto found = cache_scales_.find(attention(layer) + which);
         if (found == cache_scales_.end()) continue;
         if (config_.owns_kv(layer)) {

@@ -75,7 +75,7 @@ Status CodeMaker::find_scales(const Output& output, const Piece& piece, std::vec
   for (int64_t row = 0; row < piece.count; ++row) {
     for (int64_t group = 0; group < output.codes->groups; ++group) {
       CARAT_TRY(const float scale, stored_scale(*output.codes, piece, row, group));
-      if (!(scale > 0.0f) || !std::isfinite(scale)) {
+      if (!is_scale(scale)) {
         return refused(place(piece, row) + ": expected a positive scale, found " + number_text(scale) +
                        "; the file is damaged, copy or convert it again");
       }

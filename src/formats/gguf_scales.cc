@@ -1,8 +1,6 @@
 #include "formats/gguf_scales.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <string>
 #include <unordered_map>
 
@@ -36,9 +34,8 @@ Result<std::optional<TensorView>> static_scale(const GgufFields& fields, const N
   if (view.dtype != DType::kF32 || element_count(view.shape) != 1) {
     return fields.refusal(tensor.name, "expected a static scale, [1] F32, found " + described(view));
   }
-  float scale;
-  std::memcpy(&scale, view.data.data(), sizeof scale);
-  if (!std::isfinite(scale) || scale < 0.0f) {
+  const float scale = ScaleView{view.dtype, 1, view.data}.at(0, 0);
+  if (scale != 0.0f && !is_scale(scale)) {
     return fields.refusal(tensor.name,
                           "expected a positive number, or 0 for no quantizer, found " + number_text(scale));
   }

@@ -1,13 +1,13 @@
 #include "formats/litertlm_tensors.h"
 
 #include <algorithm>
-#include <cmath>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "formats/code_scales.h"
 #include "formats/litertlm_names.h"
 #include "formats/model_config.h"
+#include "formats/names.h"
 #include "formats/quote.h"
 #include "formats/tflite.h"
 
@@ -119,8 +119,8 @@ class Collector {
       }
       CARAT_TRY(TensorView view, codes(*weight, *module + " (" + path_end(weight->name) + ")"));
       tensors_.push_back({*module + ".weight", std::move(view)});
-      CARAT_TRY_STATUS(add_static_scale(*module + ".input_activation_scale", *input));
-      CARAT_TRY_STATUS(add_static_scale(*module + ".output_activation_scale", *output));
+      CARAT_TRY_STATUS(add_static_scale(*module + std::string(kInputScale), *input));
+      CARAT_TRY_STATUS(add_static_scale(*module + std::string(kOutputScale), *output));
       if (*module == kHead) head_input_ = input;
     }
     return success();
@@ -134,7 +134,7 @@ class Collector {
                    std::to_string(static_cast<int>(tensor.type)) + ", expected one around INT8");
     }
     CARAT_TRY_STATUS(check_zero_points(tensor, name));
-    if (const float scale = tensor.scales[0]; !std::isfinite(scale) || scale <= 0) {
+    if (const float scale = tensor.scales[0]; !is_scale(scale)) {
       return error(name + ": expected a scale above zero, found " + number_text(scale) + "; the file is damaged");
     }
     return tensor.scales.bytes();
@@ -197,10 +197,9 @@ class Collector {
   }
 
   Status take_caches() {
-    constexpr std::string_view kKeys = "k_cache_scale";
     for (const auto& [keys, scale] : caches_) {
-      if (!keys.ends_with(kKeys)) continue;
-      const std::string values = keys.substr(0, keys.size() - kKeys.size()) + "v_cache_scale";
+      if (!keys.ends_with(kKeyCacheScale)) continue;
+      const std::string values = keys.substr(0, keys.size() - kKeyCacheScale.size()) + std::string(kValueCacheScale);
       const auto found = caches_.find(values);
       if (found == caches_.end()) return error(keys + ": has no " + values + " beside it");
       constexpr float kHighestCode = 127;

@@ -57,8 +57,8 @@ constexpr std::string_view kWeight = ".weight";
 
 // Instead of `.weight`: what is stored beside the weight of a linear layer.
 constexpr NamePair kStaticScales[] = {
-    {".input_activation_scale", ".input_scale"},
-    {".output_activation_scale", ".output_scale"},
+    {kInputScale, ".input_scale"},
+    {kOutputScale, ".output_scale"},
 };
 constexpr NamePair kExactScales = {".weight_scale", ".row_scale"};
 
@@ -115,7 +115,7 @@ bool is_router(std::string_view name) { return name.ends_with(".router.proj.weig
 
 bool is_static_scale(std::string_view name) {
   const bool of_linear = std::ranges::any_of(kStaticScales, [&](const NamePair& e) { return name.ends_with(e.hf); });
-  return of_linear || name.ends_with(".k_cache_scale") || name.ends_with(".v_cache_scale");
+  return of_linear || name.ends_with(kKeyCacheScale) || name.ends_with(kValueCacheScale);
 }
 
 bool is_exact_scale(std::string_view name) { return name.ends_with(kExactScales.hf); }

@@ -18,9 +18,15 @@ std::optional<std::string> gguf_name_from_hf(std::string_view name);
 /// Whether the tensor of this HuggingFace name routes tokens to experts: a small matrix that no file rounds much.
 bool is_router(std::string_view name);
 
-/// Whether the name is that of a static quantizer's scale: one number, of the input or output of a linear layer
-/// (`<module>.input_activation_scale`, `.output_activation_scale`) or of keys or values (`.k_cache_scale`,
-/// `.v_cache_scale`).
+/// Names of static quantizers' scales, one number each, behind a linear layer's: "model.layers.0.mlp.up_proj" +
+/// kInputScale.
+inline constexpr std::string_view kInputScale = ".input_activation_scale";
+inline constexpr std::string_view kOutputScale = ".output_activation_scale";
+/// Behind the name of an attention, "model.layers.0.self_attn".
+inline constexpr std::string_view kKeyCacheScale = ".k_cache_scale";
+inline constexpr std::string_view kValueCacheScale = ".v_cache_scale";
+
+/// Whether the name ends in one of these four.
 bool is_static_scale(std::string_view name);
 
 /// Whether the name is that of the scales of a tensor of codes, as a tensor of their own: `<module>.weight_scale`.

@@ -1,23 +1,16 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "formats/checkpoint.h"
 #include "formats/model_config.h"
 #include "formats/named_tensor.h"
+#include "formats/names.h"
 #include "lattice/scheme.h"
 
 namespace carat {
-
-/// Names of static scales, behind a module's name: "model.layers.0.mlp.up_proj" + kInputScale.
-inline constexpr std::string_view kInputScale = ".input_activation_scale";
-inline constexpr std::string_view kOutputScale = ".output_activation_scale";
-/// Behind the name of an attention, "model.layers.0.self_attn".
-inline constexpr std::string_view kKeyCacheScale = ".k_cache_scale";
-inline constexpr std::string_view kValueCacheScale = ".v_cache_scale";
 
 /// The static quantizers that a model of this shape has in `scheme`: one F32 value (shape {}) for the input and one for
 /// the output of each linear layer with a static range, and one for the keys and one for the values of each layer that

@@ -315,45 +315,12 @@ __m256 snapped(__m256 values, __m256 scale) {
 
 }  // namespace
 
-const LayOutCodes kAvx2LayOutCodes[kDTypes] = {
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    lay_out_codes<Natural>,
-    lay_out_codes<Halves>,
-    lay_out_codes<Quarters>,
-    lay_out_codes<Halves>,
-    lay_out_codes<Quarters>,
+const LayOutCodes kAvx2LayOutCodes[kCodeTypes] = {
+    lay_out_codes<Natural>, lay_out_codes<Halves>,   lay_out_codes<Quarters>,
+    lay_out_codes<Halves>,  lay_out_codes<Quarters>,
 };
 
-const CodesDot kAvx2CodesDot[kDTypes] = {
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
-    nullptr,
+const CodesDot kAvx2CodesDot[kCodeTypes] = {
     codes_dot<I8Codes>,
     codes_dot<FieldCodes<Nibbles<0>>>,
     codes_dot<FieldCodes<Pairs<0>>>,

@@ -59,7 +59,7 @@ class CodesTest : public testing::TestWithParam<std::tuple<const Kernels*, DType
     for (int64_t i = 0; i < rows; ++i) {
       int8_t* row = out.data() + offset + i * stride;
       std::copy_n(x.data() + i * columns, columns, row);
-      table().lay_out_codes[static_cast<size_t>(dtype())](row, columns);
+      table().lay_out_codes[code_type_index(dtype())](row, columns);
       for (int64_t at = code_row_bytes(columns); at < stride; ++at) EXPECT_EQ(row[at], 77) << "written behind a row";
     }
     return out;
@@ -79,8 +79,8 @@ class CodesTest : public testing::TestWithParam<std::tuple<const Kernels*, DType
     const PackedRows rows(dtype(), weights, at.rows);
     const std::vector<int8_t> codes = laid_out(x, columns, stride, at.x);
     std::vector<float> out(static_cast<size_t>(T * out_stride), kUntouched);
-    table().codes_dot[static_cast<size_t>(dtype())](rows.data(), N, codes.data() + at.x, stride, T, columns,
-                                                    factors.data(), out.data(), out_stride);
+    table().codes_dot[code_type_index(dtype())](rows.data(), N, codes.data() + at.x, stride, T, columns, factors.data(),
+                                                out.data(), out_stride);
     return out;
   }
 

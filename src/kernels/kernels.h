@@ -61,7 +61,7 @@ struct Kernels {
   const RowsDot* rows_dot;
   const DecodeRow* decode_row;
 
-  /// By DType; null for types that are no codes.
+  /// By `code_type_index`.
   const LayOutCodes* lay_out_codes;
   const CodesDot* codes_dot;
 

@@ -44,11 +44,11 @@ void codes_dot(benchmark::State& state, const Kernels* table, DType dtype) {
   constexpr int64_t kRows = 1024, kColumns = 1536;
   const int64_t n_x = state.range(0), stride = code_row_bytes(kColumns);
   std::vector<int8_t> x(static_cast<size_t>(n_x * stride), int8_t{3});
-  for (int64_t i = 0; i < n_x; ++i) table->lay_out_codes[static_cast<size_t>(dtype)](x.data() + i * stride, kColumns);
+  for (int64_t i = 0; i < n_x; ++i) table->lay_out_codes[code_type_index(dtype)](x.data() + i * stride, kColumns);
   const std::vector<std::byte> stored(*row_bytes(dtype, kColumns * kRows), std::byte{0x2c});
   const std::vector<float> factors(kRows, 0.1f);
   std::vector<float> out(static_cast<size_t>(n_x * kRows));
-  const CodesDot kernel = table->codes_dot[static_cast<size_t>(dtype)];
+  const CodesDot kernel = table->codes_dot[code_type_index(dtype)];
   for (auto step : state) {
     kernel(stored.data(), kRows, x.data(), stride, n_x, kColumns, factors.data(), out.data(), kRows);
     benchmark::ClobberMemory();
@@ -63,7 +63,7 @@ constexpr int64_t kValues = 4096;
 void lay_out_codes(benchmark::State& state, const Kernels* table, DType dtype) {
   std::vector<int8_t> x(static_cast<size_t>(code_row_bytes(kValues)), int8_t{3});
   for (auto step : state) {
-    table->lay_out_codes[static_cast<size_t>(dtype)](x.data(), kValues);
+    table->lay_out_codes[code_type_index(dtype)](x.data(), kValues);
     benchmark::ClobberMemory();
   }
   state.SetItemsProcessed(state.iterations() * kValues);

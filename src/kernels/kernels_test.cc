@@ -13,15 +13,10 @@
 #include "kernels/select.h"
 #include "lattice/lattice.h"
 #include "tests/support/random_blocks.h"
+#include "tests/support/random_floats.h"
 
 namespace carat {
 namespace {
-
-std::vector<float> normals(Random& random, int64_t n) {
-  std::vector<float> values(static_cast<size_t>(n));
-  for (float& value : values) value = random.normal();
-  return values;
-}
 
 /// Floats at a chosen distance from an aligned address, with a guard value behind them.
 class Misaligned {

@@ -139,24 +139,17 @@ constexpr std::array<RowsDot, kDTypes> rows_dot_of(std::integer_sequence<int, kT
 }
 
 template <int... kTypes>
-constexpr std::array<LayOutCodes, kDTypes> lay_out_codes_of(std::integer_sequence<int, kTypes...>) {
-  return {(is_code_type(static_cast<DType>(kTypes)) ? lay_out_codes : nullptr)...};
-}
-
-template <int... kTypes>
-constexpr std::array<CodesDot, kDTypes> codes_dot_of(std::integer_sequence<int, kTypes...>) {
-  return {(is_code_type(static_cast<DType>(kTypes)) ? codes_dot<static_cast<DType>(kTypes)> : nullptr)...};
-}
-
-template <int... kTypes>
 constexpr std::array<DecodeRow, kDTypes> decode_row_of(std::integer_sequence<int, kTypes...>) {
   return {decode_row<static_cast<DType>(kTypes)>...};
 }
 
 constexpr auto kRowsDot = rows_dot_of(std::make_integer_sequence<int, kDTypes>());
-constexpr auto kLayOutCodes = lay_out_codes_of(std::make_integer_sequence<int, kDTypes>());
-constexpr auto kCodesDot = codes_dot_of(std::make_integer_sequence<int, kDTypes>());
 constexpr auto kDecodeRow = decode_row_of(std::make_integer_sequence<int, kDTypes>());
+
+constexpr LayOutCodes kLayOutCodes[kCodeTypes] = {lay_out_codes, lay_out_codes, lay_out_codes, lay_out_codes,
+                                                  lay_out_codes};
+constexpr CodesDot kCodesDot[kCodeTypes] = {codes_dot<DType::kI8>, codes_dot<DType::kI4>, codes_dot<DType::kI2>,
+                                            codes_dot<DType::kS4>, codes_dot<DType::kS2>};
 
 }  // namespace
 
@@ -164,8 +157,8 @@ const Kernels kReferenceKernels = {
     .name = "reference",
     .rows_dot = kRowsDot.data(),
     .decode_row = kDecodeRow.data(),
-    .lay_out_codes = kLayOutCodes.data(),
-    .codes_dot = kCodesDot.data(),
+    .lay_out_codes = kLayOutCodes,
+    .codes_dot = kCodesDot,
     .static_codes = static_codes,
     .snap_static = snap_static_row,
     .add_weighted_rows = add_weighted_rows,

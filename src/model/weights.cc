@@ -5,14 +5,12 @@
 
 #include "base/check.h"
 #include "formats/litertlm_tensors.h"
+#include "formats/names.h"
 #include "lattice/lattice.h"
 #include "model/check_weights.h"
 
 namespace carat {
 namespace {
-
-constexpr std::string_view kInputScale = ".input_activation_scale";
-constexpr std::string_view kOutputScale = ".output_activation_scale";
 
 /// Looks tensors up by name; what a valid checkpoint must have is there.
 class Binder {

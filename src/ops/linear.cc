@@ -92,14 +92,14 @@ struct Product {
       for (int64_t t = begin; t < end; ++t) {
         int8_t* row = codes + t * code_row_bytes(M);
         if (!kernels.static_codes(x + t * M, M, input_scale, row)) all_numbers = false;
-        if (lay_out) kernels.lay_out_codes[static_cast<size_t>(weight.dtype)](row, M);
+        if (lay_out) kernels.lay_out_codes[code_type_index(weight.dtype)](row, M);
       }
     });
     return all_numbers;
   }
 
   void in_integers(const int8_t* codes) const {
-    const CodesDot codes_dot = kernels.codes_dot[static_cast<size_t>(weight.dtype)];
+    const CodesDot codes_dot = kernels.codes_dot[code_type_index(weight.dtype)];
     const int64_t most = std::clamp<int64_t>(kWeightBytesAtOnce / stored.bytes_of_row, 8, kMostRowsAtOnce);
     for_rows([&](int64_t begin, int64_t end) {
       float factors[kMostRowsAtOnce];

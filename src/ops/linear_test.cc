@@ -15,6 +15,7 @@
 #include "ops/ops.h"
 #include "tensor/float_formats.h"
 #include "tests/support/random_blocks.h"
+#include "tests/support/random_floats.h"
 
 // Linear layers with codes for weights and static quantizers. In integers: equality. In floats: double.
 
@@ -22,12 +23,6 @@ namespace carat {
 namespace {
 
 using Floats = std::vector<float>;
-
-Floats normals(Random& random, int64_t n) {
-  Floats values(static_cast<size_t>(n));
-  for (float& value : values) value = random.normal();
-  return values;
-}
 
 std::vector<uint32_t> bits_of(const Floats& values) {
   std::vector<uint32_t> bits(values.size());

@@ -11,17 +11,12 @@
 #include "base/random.h"
 #include "kernels/select.h"
 #include "lattice/lattice.h"
+#include "tests/support/random_floats.h"
 
 namespace carat {
 namespace {
 
 using Floats = std::vector<float>;
-
-Floats normals(Random& random, int64_t n) {
-  Floats values(static_cast<size_t>(n));
-  for (float& value : values) value = random.normal();
-  return values;
-}
 
 /// A tensor with its own bytes, and the exact values that they stand for.
 struct Stored {

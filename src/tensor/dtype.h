@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -48,6 +49,11 @@ static_assert(static_cast<int>(DType::kQ2_0) + 1 == kGgufDTypes);
 
 /// Whether the type stores integer codes without their scales.
 constexpr bool is_code_type(DType dtype) { return static_cast<int>(dtype) >= kGgufDTypes; }
+
+inline constexpr int kCodeTypes = kDTypes - kGgufDTypes;
+
+/// The place of such a type among them: I8, I4, I2, S4, S2.
+constexpr size_t code_type_index(DType dtype) { return static_cast<size_t>(dtype) - kGgufDTypes; }
 
 /// Bits of a code of such a type: 8, 4 or 2.
 constexpr int code_bits(DType dtype) {

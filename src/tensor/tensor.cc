@@ -1,5 +1,6 @@
 #include "tensor/tensor.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "base/check.h"
@@ -29,6 +30,8 @@ std::optional<uint64_t> tensor_bytes(DType dtype, const Shape& shape) {
   if (!bytes_of_row) return std::nullopt;
   return checked_multiply(*bytes_of_row, static_cast<uint64_t>(*count / columns));
 }
+
+bool is_scale(float value) { return std::isfinite(value) && value > 0.0f; }
 
 float ScaleView::at(int64_t row, int64_t group) const {
   const auto index = static_cast<size_t>(row * groups + group);

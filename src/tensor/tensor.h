@@ -23,8 +23,11 @@ std::optional<int64_t> element_count(const Shape& shape);
 /// blocks or the size does not fit.
 std::optional<uint64_t> tensor_bytes(DType dtype, const Shape& shape);
 
-/// The scales of integer codes: [rows, groups], each for columns / groups neighbouring codes of a row. They are
-/// positive and finite. A value is code * scale, rounded to float32.
+/// Whether a number can be a scale: positive and finite.
+bool is_scale(float value);
+
+/// The scales of integer codes: [rows, groups], each for columns / groups neighbouring codes of a row, all of them
+/// `is_scale`. A value is code * scale, rounded to float32.
 struct ScaleView {
   DType dtype = DType::kF32;  ///< F32 or BF16
   int64_t groups = 0;         ///< a divisor of the columns; 0 where the tensor's type needs no scales beside it

@@ -10,7 +10,6 @@ integers and scales. With --carat the logits of both folders must be the same to
 tests/golden/mobile/: then the values of PROG's integers are compared with FOLDER/weights.json.
 """
 
-import argparse
 import json
 import pathlib
 import subprocess
@@ -19,6 +18,7 @@ import tempfile
 
 import compressed_tensors_models
 import skip
+import sources
 import transformers_logits
 
 PROMPT = [2, 17, 5, 300, 42, 42, 7, 128]
@@ -95,12 +95,7 @@ def check_logits(folder, model, original):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--golden", action="store_true")
-    source.add_argument("--carat", metavar="PROG")
-    arguments = parser.parse_args()
+    arguments = sources.parse_arguments(__doc__)
     torch, _, _ = skip.require("torch", "compressed_tensors", "safetensors")
     torch.set_num_threads(1)
     expected = expected_of(arguments.folder)

@@ -6,13 +6,13 @@
     gemma_quant.py FOLDER --golden      compares FOLDER/logits.npy and logits_f64.npy with what transformers says
 """
 
-import argparse
 import pathlib
 import subprocess
 import sys
 import tempfile
 
 import skip
+import sources
 import transformers_logits
 
 # A sum in another order moves a value across a rounding step of the static quantizers: sometimes in float32, where the
@@ -83,12 +83,7 @@ def check_golden(folder):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--golden", action="store_true")
-    source.add_argument("--carat", metavar="PROG")
-    arguments = parser.parse_args()
+    arguments = sources.parse_arguments(__doc__)
     if arguments.golden:
         check_golden(arguments.folder)
         return

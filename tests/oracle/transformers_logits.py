@@ -7,7 +7,6 @@
 The prompts are those of FOLDER/prompts.txt, or two, one of them longer than three sliding windows.
 """
 
-import argparse
 import json
 import pathlib
 import subprocess
@@ -16,6 +15,7 @@ import tempfile
 
 import prompts
 import skip
+import sources
 
 TOLERANCE = 1e-3
 
@@ -66,12 +66,7 @@ def carat_logits(program, folder, asked):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=pathlib.Path)
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--golden", action="store_true")
-    source.add_argument("--carat", metavar="PROG")
-    arguments = parser.parse_args()
+    arguments = sources.parse_arguments(__doc__)
     numpy, = skip.require("numpy")
 
     asked = prompts_of(arguments.folder)
