@@ -1,7 +1,6 @@
 #include "calibration.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 
 #include "eval/calibrate.h"
 #include "interrupt.h"
@@ -9,13 +8,12 @@
 #include "numbers.h"
 #include "output.h"
 #include "progress.h"
-#include "text_ids.h"
 
 namespace carat {
 namespace {
 
 // One window.
-constexpr size_t kFewTokens = 512;
+constexpr int64_t kFewTokens = 512;
 
 }  // namespace
 
@@ -34,15 +32,15 @@ Result<std::map<std::string, float>> calibrate_with_text(const std::filesystem::
                                                          const CalibrationOptions& options) {
   CARAT_TRY(const std::unique_ptr<Ops> ops, create_ops(0));
   CARAT_TRY(Model model, Model::load(path, *ops, {.input_quantizers = false, .output_quantizers = false}));
-  CARAT_TRY(std::vector<int32_t> ids, read_ids(options.text, model.vocabulary()));
-  if (ids.size() < kFewTokens) {
-    write_note("calibration: the text has only " + std::to_string(ids.size()) +
+  CARAT_TRY(EvalText text, read_eval_text(options.text, model.vocabulary()));
+  if (text.tokens() < kFewTokens) {
+    write_note("calibration: the text has only " + std::to_string(text.tokens()) +
                " tokens; what they lack will be clipped: take a text of some thousands");
   }
-  ids.resize(std::min(ids.size(), static_cast<size_t>(options.tokens)));
+  text.shorten(options.tokens);
   const std::atomic<bool>& interrupted = watch_interrupts();
-  Progress line("calibration", "tokens", static_cast<int64_t>(ids.size()));
-  return calibrate(model, ids, {.cache_type = DType::kF32}, [&](int64_t done, int64_t) {
+  Progress line("calibration", "tokens", text.tokens());
+  return calibrate(model, text, {.cache_type = DType::kF32}, [&](int64_t done, int64_t) {
     line.update(done);
     return !interrupted;
   });

@@ -18,6 +18,7 @@ using Work = std::function<Status()>;
 /// `chosen`, which outlives the parsing.
 void add_new_command(CLI::App& app, Work& chosen);
 void add_convert_command(CLI::App& app, Work& chosen);
+void add_verify_command(CLI::App& app, Work& chosen);
 void add_run_command(CLI::App& app, Work& chosen);
 void add_chat_command(CLI::App& app, Work& chosen);
 void add_eval_command(CLI::App& app, Work& chosen);

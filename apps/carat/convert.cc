@@ -9,11 +9,13 @@
 #include "calibration.h"
 #include "commands.h"
 #include "figures.h"
+#include "formats/integrity.h"
 #include "formats/quote.h"
 #include "formats/scheme_tensors.h"
 #include "interrupt.h"
 #include "model/mobile_scheme.h"
 #include "output.h"
+#include "program_version.h"
 #include "progress.h"
 
 namespace carat {
@@ -24,13 +26,15 @@ struct ConvertRequest {
   std::filesystem::path output;
   std::string scheme;
   std::string format;
+  bool requantize = false;
   bool static_scales = false;
   CalibrationOptions calibration;
   bool json = false;
 };
 
 // Those that can be written.
-constexpr Container kFormats[] = {Container::kGguf, Container::kSafetensors, Container::kCompressedTensors};
+constexpr Container kFormats[] = {Container::kGguf, Container::kSafetensors, Container::kCompressedTensors,
+                                  Container::kMlx};
 
 nlohmann::ordered_json to_json(const Conversion& conversion, const ConvertRequest& request) {
   return {{"input", request.input.string()},
@@ -39,26 +43,44 @@ nlohmann::ordered_json to_json(const Conversion& conversion, const ConvertReques
           {"scheme", conversion.scheme},
           {"tensors", conversion.tensors},
           {"bytes", conversion.bytes},
+          {"weights", conversion.weights},
           {"moved_weights", conversion.moved_weights},
+          {"largest_move", conversion.largest_move},
+          {"relative_rms_move", conversion.relative_rms_move},
+          {"recovered_groups", conversion.recovered_groups},
+          {"rounded_groups", conversion.rounded_groups},
+          {"unfit_scales", conversion.unfit_scales},
           {"rounded_scales", conversion.rounded_scales},
           {"largest_scale_change", conversion.largest_scale_change},
           {"static_scales", conversion.static_scales},
           {"left_out_scales", conversion.left_out_scales}};
 }
 
-/// "12 scales rounded, by at most 0.024 %".
-std::string rounding_text(const Conversion& conversion) {
-  std::array<char, 32> percent{};
-  std::snprintf(percent.data(), percent.size(), "%.2g", 100.0 * conversion.largest_scale_change);
-  return std::to_string(conversion.rounded_scales) + " scales rounded to binary16, by at most " + percent.data() + " %";
+std::string figure(double number) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2g", number);
+  return text.data();
+}
+
+/// "no weight moved", "12,345 groups recovered exactly, ...".
+std::string weights_text(const Conversion& conversion) {
+  const auto counted = [](uint64_t count) { return count_text(static_cast<int64_t>(count)); };
+  std::string text;
+  if (conversion.recovered_groups != 0) text += counted(conversion.recovered_groups) + " groups recovered exactly, ";
+  if (conversion.moved_weights == 0) return text + "no weight moved";
+  text += counted(conversion.moved_weights) + " of " + counted(conversion.weights) + " weights moved, by at most " +
+          figure(conversion.largest_move) + ", relative RMS " + figure(conversion.relative_rms_move);
+  if (conversion.rounded_scales != 0) {
+    text += ", " + counted(conversion.rounded_scales) + " scales rounded to binary16, by at most " +
+            figure(100.0 * conversion.largest_scale_change) + " %";
+  }
+  return text;
 }
 
 std::string summary(const Conversion& conversion, const ConvertRequest& request) {
-  std::string text =
-      request.output.string() + ": " + bytes_text(conversion.bytes) + ", " + std::to_string(conversion.tensors) +
-      " tensors, scheme " + (conversion.scheme.empty() ? "mixed" : conversion.scheme) + ", " +
-      (conversion.moved_weights == 0 ? "no weight moved" : std::to_string(conversion.moved_weights) + " weights moved");
-  if (conversion.rounded_scales != 0) text += ", " + rounding_text(conversion);
+  std::string text = request.output.string() + ": " + bytes_text(conversion.bytes) + ", " +
+                     std::to_string(conversion.tensors) + " tensors, scheme " +
+                     (conversion.scheme.empty() ? "mixed" : conversion.scheme) + ", " + weights_text(conversion);
   if (conversion.static_scales != 0) text += ", " + std::to_string(conversion.static_scales) + " static scales";
   text += "\n";
   if (conversion.left_out_scales == 0) return text;
@@ -72,7 +94,8 @@ Result<std::optional<Container>> asked_container(const ConvertRequest& request) 
   for (const Container container : kFormats) {
     if (request.format == container_name(container)) return std::optional(container);
   }
-  return wrong_usage("--format: expected gguf, safetensors or compressed-tensors, found " + in_quotes(request.format));
+  return wrong_usage("--format: expected gguf, safetensors, compressed-tensors or mlx, found " +
+                     in_quotes(request.format));
 }
 
 Result<Conversion> convert_showing_progress(const Checkpoint& input, const ConvertRequest& request,
@@ -84,6 +107,29 @@ Result<Conversion> convert_showing_progress(const Checkpoint& input, const Conve
     line->update(static_cast<int64_t>(done));
     return !interrupted;
   });
+}
+
+/// The history of the new checkpoint: that of `input`, and this step.
+Result<Provenance> provenance_of(const Checkpoint& input, const ConvertRequest& request, const std::string& scheme) {
+  ProvenanceStep step = {.tool = program_version(), .command = "convert", .scheme = scheme};
+  step.recipe["requantize"] = request.requantize;
+  step.recipe["static_scales"] = request.static_scales;
+  if (!request.format.empty()) step.recipe["format"] = request.format;
+  CARAT_TRY(std::vector<std::filesystem::path> files, weight_files(request.input));
+  if (!request.calibration.text.empty()) {
+    step.recipe["calibration_tokens"] = request.calibration.tokens;
+    files.push_back(request.calibration.text);
+  }
+  const std::atomic<bool>& interrupted = watch_interrupts();
+  std::optional<Progress> line;
+  CARAT_TRY(step.sources, digest_files(files, [&](uint64_t done, uint64_t total) {
+              if (!line) line.emplace("digest", "bytes", static_cast<int64_t>(total));
+              line->update(static_cast<int64_t>(done));
+              return !interrupted;
+            }));
+  Provenance provenance = input.config().provenance;
+  add_step(provenance, std::move(step));
+  return provenance;
 }
 
 Status convert(const ConvertRequest& request) {
@@ -98,6 +144,7 @@ Status convert(const ConvertRequest& request) {
   }
   ConvertOptions options;
   options.scheme = scheme ? &*scheme : nullptr;
+  options.requantize = request.requantize;
   options.static_scales = request.static_scales;
   options.threads = available_cores();
   CARAT_TRY(options.container, asked_container(request));
@@ -107,6 +154,8 @@ Status convert(const ConvertRequest& request) {
     }
     CARAT_TRY(options.scales, calibrate_with_text(request.input, request.calibration));
   }
+  CARAT_TRY(const std::string new_scheme, check_conversion(input, request.output, options));
+  CARAT_TRY(options.provenance, provenance_of(input, request, new_scheme));
   CARAT_TRY(const Conversion conversion, convert_showing_progress(input, request, options));
   if (request.json) return write_output_json(to_json(conversion, request));
   return write_output(summary(conversion, request));
@@ -126,12 +175,14 @@ void add_convert_command(CLI::App& app, Work& chosen) {
   command
       ->add_option(
           "--scheme", request->scheme,
-          "Round the weights to this scheme (" + scheme_names() + ", or a JSON file); no weight moves when not given")
+          "Put the weights on this scheme (" + scheme_names() + ", or a JSON file); they stay on theirs when not given")
       ->type_name("SCHEME");
   command
       ->add_option("--format", request->format,
-                   "gguf, safetensors or compressed-tensors; when not given, by the name of OUT")
+                   "gguf, safetensors, compressed-tensors or mlx; when not given, by the name of OUT")
       ->type_name("FORMAT");
+  command->add_flag("--requantize", request->requantize,
+                    "Let weights of a quantized checkpoint leave their lattice where they must; refused otherwise");
   command->add_flag("--static-scales", request->static_scales,
                     "Keep static quantizers and exact scales in a GGUF file, which llama.cpp then refuses");
   add_calibration_options(*command, request->calibration);

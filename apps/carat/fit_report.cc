@@ -27,9 +27,9 @@ void print_inputs(const std::vector<InputFit>& inputs) {
 
 }  // namespace
 
-nlohmann::ordered_json fit_json(const CacheStatistics& statistics) {
+nlohmann::ordered_json fit_json(const StaticFit& found) {
   nlohmann::ordered_json cache = nlohmann::ordered_json::array();
-  for (const CacheFit& fit : statistics.cache()) {
+  for (const CacheFit& fit : found.cache) {
     cache.push_back({{"layer", fit.layer},
                      {"part", part_of(fit)},
                      {"scale", fit.scale},
@@ -38,19 +38,19 @@ nlohmann::ordered_json fit_json(const CacheStatistics& statistics) {
                      {"fits", fit.fits()}});
   }
   nlohmann::ordered_json inputs = nlohmann::ordered_json::array();
-  for (const InputFit& fit : statistics.inputs()) {
+  for (const InputFit& fit : found.inputs) {
     inputs.push_back({{"module", fit.module}, {"scale", fit.scale}, {"clipped", fit.clipped}, {"bits", fit.bits}});
   }
   return {{"cache", cache}, {"inputs", inputs}};
 }
 
-void print_fit(const CacheStatistics& statistics) {
+void print_fit(const StaticFit& found) {
   std::printf("\nlayer  part    scale       clipped    bits\n");
-  for (const CacheFit& fit : statistics.cache()) {
+  for (const CacheFit& fit : found.cache) {
     std::printf("%5zu  %-6s  %-10.4g  %7.3f %%  %4d  %s\n", fit.layer, part_of(fit), static_cast<double>(fit.scale),
                 100 * fit.clipped, fit.bits, verdict(fit));
   }
-  print_inputs(statistics.inputs());
+  print_inputs(found.inputs);
 }
 
 }  // namespace carat

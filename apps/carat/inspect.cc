@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "figures.h"
 #include "formats/convert.h"
+#include "formats/integrity.h"
 #include "formats/quote.h"
 #include "kernels/select.h"
 #include "loaded_model.h"
@@ -14,6 +15,7 @@
 #include "model/published_model.h"
 #include "output.h"
 #include "plan_rows.h"
+#include "provenance_view.h"
 #include "quantizers.h"
 #include "session/plan.h"
 
@@ -153,6 +155,7 @@ nlohmann::ordered_json to_json(const Checkpoint& checkpoint, const Kernels& kern
           {"config", config_json(checkpoint.config())},
           {"vocabulary", vocabulary_json(checkpoint.vocabulary())},
           {"static_scales", other_static_scales(checkpoint)},
+          {"provenance", provenance_to_json(checkpoint.config().provenance)},
           {"tensors", std::move(tensors)}};
 }
 
@@ -163,8 +166,9 @@ std::string layer_pattern(const ModelConfig& config) {
   return pattern;
 }
 
+constexpr size_t kNameWidth = 14;
+
 std::string line(const std::string& name, const std::string& value) {
-  constexpr size_t kNameWidth = 14;
   return name + std::string(kNameWidth - name.size(), ' ') + value + "\n";
 }
 
@@ -221,6 +225,7 @@ std::string summary(const Checkpoint& checkpoint, const ProcessBytes& process, c
   const MemoryPlan plan = plan_memory(sizes, process, config.context, options);
   const std::string context = std::to_string(config.context);
   const std::string static_scales = static_scale_summary(checkpoint);
+  const std::string provenance = provenance_lines(config.provenance, kNameWidth);
   return line("architecture", kArchitecture) + line("model", shape_summary(checkpoint)) +
          line("container", std::string(container_name(checkpoint.container()))) +
          line("scheme", scheme_name(checkpoint) + " (tensors: " + type_summary(checkpoint) + ")") +
@@ -230,7 +235,11 @@ std::string summary(const Checkpoint& checkpoint, const ProcessBytes& process, c
          line("vocabulary", std::to_string(config.vocabulary) + " pieces, " +
                                 std::to_string(checkpoint.vocabulary().merges.size()) + " merges") +
          line("context", context) + line("memory", "with all " + context + " positions " + memory_text(plan)) +
-         line("kernels", kernels.name);
+         line("kernels", kernels.name) + line("provenance", provenance.empty() ? "not recorded" : provenance);
+}
+
+std::string digest_summary(bool recorded) {
+  return line("digests", recorded ? "recorded; --check compares them with the files" : "not recorded");
 }
 
 std::string tensor_table(const Checkpoint& checkpoint) {
@@ -263,8 +272,13 @@ Result<ProcessBytes> process_bytes(const InspectOptions& options) {
 }
 
 Status inspect(const InspectOptions& options) {
+  nlohmann::ordered_json integrity;
+  if (options.check) {
+    CARAT_TRY(integrity, check_files(options.model));
+  }
   CARAT_TRY(const ProcessBytes process, process_bytes(options));
   CARAT_TRY(const Checkpoint checkpoint, Checkpoint::open(options.model));
+  CARAT_TRY(const bool recorded, records_digests(options.model));
   CARAT_TRY(const Kernels* kernels, select_kernels());
   std::vector<std::string> without_lowest;
   if (options.check) {
@@ -276,13 +290,20 @@ Status inspect(const InspectOptions& options) {
   }
   if (options.json) {
     nlohmann::ordered_json json = to_json(checkpoint, *kernels);
-    if (options.check) json["without_lowest_code"] = without_lowest;
+    json["digests"] = recorded;
+    if (options.check) {
+      json["integrity"] = std::move(integrity);
+      json["without_lowest_code"] = without_lowest;
+    }
     if (!bundle.is_null()) json["bundle"] = std::move(bundle);
     return write_output_json(json);
   }
-  std::string text = summary(checkpoint, process, *kernels) + tensor_table(checkpoint);
+  std::string text = summary(checkpoint, process, *kernels) + digest_summary(recorded) + tensor_table(checkpoint);
   if (!bundle.is_null()) text += bundle_table(bundle);
-  if (options.check) text += "\nevery value and scale is finite\n";
+  if (options.check) {
+    text += "\nevery value and scale is finite\n";
+    if (recorded) text += "every digest is that of its file\n";
+  }
   for (const std::string& name : without_lowest) {
     text += printable(name) + ": no code is the lowest of its type; the scales were not made for the whole range\n";
   }
@@ -297,8 +318,10 @@ void add_inspect_command(CLI::App& app, Work& chosen) {
   command->add_option("model", options->model, "A .gguf file, a HuggingFace folder or a .litertlm bundle")
       ->required()
       ->type_name("MODEL");
-  command->add_flag("--check", options->check,
-                    "Read every tensor: refuse what is not finite, name those of codes that lack the lowest code");
+  command->add_flag(
+      "--check", options->check,
+      "Read every file and tensor: refuse what is cut short, altered or not finite, name tensors of codes that lack "
+      "the lowest code");
   command->add_flag("--json", options->json, "Write one JSON object");
   command->callback([options, &chosen] { chosen = [options] { return inspect(*options); }; });
 }

@@ -2,6 +2,7 @@
 
 #include "commands.h"
 #include "parse_and_run.h"
+#include "program_version.h"
 #include "vanished_pages.h"
 
 int main(int argc, char** argv) {
@@ -10,7 +11,7 @@ int main(int argc, char** argv) {
       "Trains language models to survive quantization, and runs them.\n"
       "A MODEL is a .gguf file, a HuggingFace folder or a .litertlm bundle.",
       "carat");
-  app.set_version_flag("--version", std::string("carat ") + CARAT_VERSION);
+  app.set_version_flag("--version", carat::program_version());
   app.require_subcommand(1);
   app.footer(
       "carat COMMAND --help lists a command's options.\n"
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   carat::Work chosen;
   carat::add_new_command(app, chosen);
   carat::add_convert_command(app, chosen);
+  carat::add_verify_command(app, chosen);
   carat::add_run_command(app, chosen);
   carat::add_chat_command(app, chosen);
   carat::add_eval_command(app, chosen);

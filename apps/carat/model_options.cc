@@ -9,9 +9,11 @@
 namespace carat {
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
-  command.add_option("-m,--model", options.model, "A .gguf file, a HuggingFace folder or a .litertlm bundle")
-      ->required()
-      ->type_name("MODEL");
+  command.add_option("-m,--model", options.model, kModelHelp)->required()->type_name("MODEL");
+  add_compute_options(command, options);
+}
+
+void add_compute_options(CLI::App& command, ModelOptions& options) {
   command.add_option("-t,--threads", options.threads, "Threads; as many as there are cores when not given")
       ->check(CLI::Range(1, kMostThreads))
       ->type_name("N");

@@ -24,8 +24,13 @@ struct ModelOptions {
   Quantizers quantizers = {};  ///< of linear layers that have static ones
 };
 
+inline constexpr const char* kModelHelp = "A .gguf file, a HuggingFace folder or a .litertlm bundle";
+
 /// Adds `-m`, `-t` and `--max-memory` to a subcommand; `options` outlive the parsing.
 void add_model_options(CLI::App& command, ModelOptions& options);
+
+/// Adds `-t` and `--max-memory` alone.
+void add_compute_options(CLI::App& command, ModelOptions& options);
 
 /// Adds `--no-input-quantizers` and `--no-output-quantizers`.
 void add_quantizer_options(CLI::App& command, ModelOptions& options);

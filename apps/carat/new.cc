@@ -5,6 +5,7 @@
 #include "figures.h"
 #include "formats/checkpoint.h"
 #include "formats/folder.h"
+#include "formats/source_files.h"
 #include "interrupt.h"
 #include "model/filler_vocabulary.h"
 #include "model/mobile_scheme.h"
@@ -12,6 +13,7 @@
 #include "model/random_model.h"
 #include "numbers.h"
 #include "output.h"
+#include "program_version.h"
 #include "progress.h"
 
 namespace carat {
@@ -34,12 +36,27 @@ Result<Vocabulary> vocabulary_for(const ModelConfig& config, const std::filesyst
                  " pieces, expected " + std::to_string(config.vocabulary) + " as the preset has");
 }
 
+/// What the model is to record of how it was made.
+Result<ProvenanceStep> provenance_of(const NewOptions& options, const std::string& scheme) {
+  ProvenanceStep step = {.tool = program_version(), .command = "new", .scheme = scheme};
+  step.recipe["preset"] = options.preset;
+  step.recipe["seed"] = options.seed;
+  std::vector<std::filesystem::path> sources;
+  if (!options.tokenizer.empty()) sources.push_back(folder_tokenizer_file(options.tokenizer));
+  const bool own_scheme = built_in_scheme(options.scheme) == nullptr && options.scheme != kMobileSchemeName;
+  if (own_scheme) sources.push_back(options.scheme);
+  CARAT_TRY(step.sources, digest_files(sources, nullptr));
+  return step;
+}
+
 Status make_new(const NewOptions& options) {
   RandomModel model;
   CARAT_TRY(model.config, preset_config(options.preset));
   CARAT_TRY(model.scheme, load_scheme(options.scheme, model.config));
   model.seed = options.seed;
   CARAT_TRY(model.vocabulary, vocabulary_for(model.config, options.tokenizer));
+  CARAT_TRY(ProvenanceStep step, provenance_of(options, model.scheme.name));
+  add_step(model.config.provenance, std::move(step));
 
   int64_t weights = 0;
   for (const TensorSpec& spec : expected_tensors(model.config)) weights += *element_count(spec.shape);

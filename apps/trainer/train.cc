@@ -6,10 +6,12 @@
 #include "base/cpu.h"
 #include "formats/folder.h"
 #include "formats/scheme_json.h"
+#include "formats/source_files.h"
 #include "interrupt.h"
 #include "lattice/lattice.h"
 #include "model/preset.h"
 #include "parse_and_run.h"
+#include "program_version.h"
 #include "progress.h"
 #include "text/tokenizer.h"
 #include "train/self_text.h"
@@ -76,6 +78,37 @@ Result<Corpus> open_corpus(const TrainRequest& request, const Origin& origin, co
   return Corpus::from_tokens(std::move(tokens), origin.vocabulary.bos);
 }
 
+/// The files that decide the result: the weights to start from, the texts, the tokenizer of a fresh model, a scheme
+/// that is not built in.
+Result<std::vector<fs::path>> source_paths(const TrainRequest& request) {
+  std::vector<fs::path> paths;
+  if (!request.model.empty()) {
+    CARAT_TRY(paths, weight_files(request.model));
+  } else {
+    paths.push_back(folder_tokenizer_file(request.tokenizer));
+  }
+  paths.insert(paths.end(), request.text.begin(), request.text.end());
+  if (built_in_scheme(request.scheme) == nullptr) paths.push_back(request.scheme);
+  return paths;
+}
+
+/// What the checkpoint is to record of this run, but for the settings that the trainer itself knows.
+Result<ProvenanceStep> provenance_of(const TrainRequest& request, const std::atomic<bool>& stop) {
+  ProvenanceStep step = {.tool = program_version()};
+  step.recipe["device"] = request.options.device;
+  step.recipe["threads"] = request.options.threads;
+  if (!request.preset.empty()) step.recipe["preset"] = request.preset;
+  if (request.text.empty()) step.recipe["generated_tokens"] = request.generated_tokens;
+  CARAT_TRY(const std::vector<fs::path> paths, source_paths(request));
+  std::optional<Progress> progress;
+  CARAT_TRY(step.sources, digest_files(paths, [&](uint64_t done, uint64_t total) {
+              if (!progress) progress.emplace("reading sources", "bytes", static_cast<int64_t>(total));
+              progress->update(static_cast<int64_t>(done));
+              return !stop;
+            }));
+  return step;
+}
+
 /// The log: one JSON object a line, flushed as it is written. Appended to, so that a resumed run continues it.
 class Log {
  public:
@@ -121,6 +154,7 @@ Status run_training(const TrainRequest& request) {
     return wrong_usage("the scheme \"" + options.scheme.name + "\" has integer codes, which cannot be trained; " +
                        "expected lattices among " + encodable_names());
   }
+  CARAT_TRY(options.provenance, provenance_of(request, stop));
   CARAT_TRY(Corpus corpus, open_corpus(request, origin, stop));
   CARAT_TRY(Log log, Log::open(request.log));
   std::fprintf(stderr, "training on %zu tokens\n", corpus.size());

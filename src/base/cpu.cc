@@ -7,6 +7,10 @@
 #include <string>
 #include <thread>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace carat {
 namespace {
 
@@ -24,6 +28,14 @@ int scheduled_cores() {
   return static_cast<int>(std::thread::hardware_concurrency());
 }
 
+#if defined(__x86_64__)
+// GCC 12 and Clang 14 do not know it by name.
+bool has_sha_instructions() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ebx & bit_SHA) != 0;
+}
+#endif
+
 }  // namespace
 
 CpuFeatures cpu_features() {
@@ -32,6 +44,7 @@ CpuFeatures cpu_features() {
   features.avx2 = __builtin_cpu_supports("avx2");
   features.fma = __builtin_cpu_supports("fma");
   features.f16c = __builtin_cpu_supports("f16c");
+  features.sha = __builtin_cpu_supports("sse4.1") && has_sha_instructions();
 #endif
   return features;
 }

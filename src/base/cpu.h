@@ -7,6 +7,7 @@ struct CpuFeatures {
   bool avx2 = false;
   bool fma = false;
   bool f16c = false;
+  bool sha = false;  ///< those for SHA-256, and SSE 4.1
 };
 
 CpuFeatures cpu_features();

@@ -41,6 +41,7 @@ TEST(Cpu, FeaturesAreThoseThatTheSystemLists) {
   EXPECT_EQ(cpu_features().avx2, flags.find(" avx2 ") != std::string::npos);
   EXPECT_EQ(cpu_features().fma, flags.find(" fma ") != std::string::npos);
   EXPECT_EQ(cpu_features().f16c, flags.find(" f16c ") != std::string::npos);
+  EXPECT_EQ(cpu_features().sha, flags.find(" sha_ni ") != std::string::npos);
 }
 
 }  // namespace

@@ -54,6 +54,19 @@ Status AtomicFile::write(Bytes bytes) {
   return success();
 }
 
+Status AtomicFile::overwrite(uint64_t offset, Bytes bytes) {
+  CARAT_CHECK(offset <= size_ && bytes.size() <= size_ - offset, "only what was written is replaced");
+  if (std::fflush(file_) != 0) return write_error(target_, errno);
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(::fileno(file_), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return write_error(target_, errno);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+    offset += static_cast<uint64_t>(written);
+  }
+  return success();
+}
+
 Status AtomicFile::commit() {
   if (std::fflush(file_) != 0 || ::fsync(::fileno(file_)) != 0) return write_error(target_, errno);
   const int close_result = std::fclose(std::exchange(file_, nullptr));

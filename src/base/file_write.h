@@ -23,6 +23,9 @@ class AtomicFile {
   Status write(Bytes bytes);
   Status write(std::string_view text) { return write(as_bytes(text)); }
 
+  /// Replaces bytes that were written before, from `offset` on.
+  Status overwrite(uint64_t offset, Bytes bytes);
+
   /// Bytes written so far.
   uint64_t size() const { return size_; }
 

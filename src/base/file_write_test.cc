@@ -71,6 +71,25 @@ TEST_F(FileWriteTest, ReplacesWhatWasThere) {
   EXPECT_EQ(content(), "new");
 }
 
+TEST_F(FileWriteTest, ReplacesBytesWrittenBefore) {
+  AtomicFile file = *AtomicFile::create(target_);
+  ASSERT_TRUE(file.write("0123456789").ok());
+  ASSERT_TRUE(file.overwrite(2, as_bytes("ab")).ok());
+  ASSERT_TRUE(file.write("more").ok());
+  ASSERT_TRUE(file.overwrite(10, as_bytes("MORE")).ok());
+  ASSERT_TRUE(file.overwrite(14, {}).ok());
+  EXPECT_EQ(file.size(), 14u);
+  ASSERT_TRUE(file.commit().ok());
+  EXPECT_EQ(content(), "01ab456789MORE");
+}
+
+TEST_F(FileWriteTest, ReplacesOnlyWhatWasWritten) {
+  AtomicFile file = *AtomicFile::create(target_);
+  ASSERT_TRUE(file.write("0123").ok());
+  EXPECT_DEATH((void)file.overwrite(3, as_bytes("ab")), "only what was written");
+  EXPECT_DEATH((void)file.overwrite(UINT64_MAX, as_bytes("ab")), "only what was written");
+}
+
 TEST_F(FileWriteTest, LeavesNothingWhenNotCommitted) {
   ASSERT_TRUE(write_file(target_, "old").ok());
   {

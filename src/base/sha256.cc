@@ -1,90 +1,71 @@
 #include "base/sha256.h"
 
-#include <array>
-#include <bit>
-#include <cstdint>
+#include <algorithm>
+#include <cstring>
 
 namespace carat {
 namespace {
 
-constexpr size_t kBlock = 64;
 constexpr size_t kLengthBytes = 8;
-
-using State = std::array<uint32_t, 8>;
+constexpr std::string_view kHexDigits = "0123456789abcdef";
 
 // The first 32 bits of the fractional parts of the square roots of the first 8 primes.
-constexpr State kStart = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                          0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+constexpr Sha256State kStart = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
 
-// ... and of the cube roots of the first 64 primes.
-constexpr std::array<uint32_t, 64> kRoundConstants = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-
-std::array<uint32_t, 64> schedule(std::string_view block) {
-  std::array<uint32_t, 64> words;
-  for (size_t i = 0; i < 16; ++i) {
-    words[i] = 0;
-    for (size_t byte = 0; byte < 4; ++byte) words[i] = words[i] << 8 | static_cast<uint8_t>(block[4 * i + byte]);
-  }
-  for (size_t i = 16; i < words.size(); ++i) {
-    const uint32_t near = words[i - 2];
-    const uint32_t far = words[i - 15];
-    words[i] = words[i - 16] + words[i - 7] + (std::rotr(far, 7) ^ std::rotr(far, 18) ^ far >> 3) +
-               (std::rotr(near, 17) ^ std::rotr(near, 19) ^ near >> 10);
-  }
-  return words;
-}
-
-void add_block(State& state, std::string_view block) {
-  const std::array<uint32_t, 64> words = schedule(block);
-  auto [a, b, c, d, e, f, g, h] = state;
-  for (size_t i = 0; i < words.size(); ++i) {
-    const uint32_t first = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) +
-                           kRoundConstants[i] + words[i];
-    const uint32_t second = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-    h = g;
-    g = f;
-    f = e;
-    e = d + first;
-    d = c;
-    c = b;
-    b = a;
-    a = first + second;
-  }
-  const State mixed = {a, b, c, d, e, f, g, h};
-  for (size_t i = 0; i < state.size(); ++i) state[i] += mixed[i];
-}
-
-// What follows the last whole block: a one bit, zeros, and the length in bits.
-std::string padded_tail(std::string_view bytes) {
-  std::string tail(bytes.substr(bytes.size() / kBlock * kBlock));
-  tail += '\x80';
-  while (tail.size() % kBlock != kBlock - kLengthBytes) tail += '\0';
-  const uint64_t bits = uint64_t{bytes.size()} * 8;
-  for (int shift = 56; shift >= 0; shift -= 8) tail += static_cast<char>(bits >> shift & 0xff);
-  return tail;
+Sha256Blocks fastest_blocks() {
+  static const Sha256Blocks x86 = x86_sha256_blocks();
+  return x86 != nullptr ? x86 : add_blocks_portable;
 }
 
 }  // namespace
 
-std::string sha256(std::string_view bytes) {
-  State state = kStart;
-  for (size_t at = 0; at + kBlock <= bytes.size(); at += kBlock) add_block(state, bytes.substr(at, kBlock));
-  const std::string tail = padded_tail(bytes);
-  for (size_t at = 0; at < tail.size(); at += kBlock) add_block(state, std::string_view(tail).substr(at, kBlock));
+Sha256::Sha256() : Sha256(fastest_blocks()) {}
 
+Sha256::Sha256(Sha256Blocks blocks) : blocks_(blocks), state_(kStart), waiting_{} {}
+
+void Sha256::update(Bytes bytes) {
+  const size_t waiting = size_ % kSha256Block;
+  size_ += bytes.size();
+  if (waiting > 0) {
+    const size_t taken = std::min(kSha256Block - waiting, bytes.size());
+    std::copy_n(bytes.begin(), taken, waiting_.begin() + waiting);
+    bytes = bytes.subspan(taken);
+    if (waiting + taken < kSha256Block) return;
+    blocks_(state_, waiting_.data(), 1);
+  }
+  const size_t whole = bytes.size() / kSha256Block;
+  if (whole > 0) blocks_(state_, bytes.data(), whole);
+  std::ranges::copy(bytes.subspan(whole * kSha256Block), waiting_.begin());
+}
+
+std::string Sha256::digest() const {
+  // What follows the last whole block: a one bit, zeros, and the length in bits.
+  std::array<std::byte, 2 * kSha256Block> tail{};
+  const size_t waiting = size_ % kSha256Block;
+  std::copy_n(waiting_.begin(), waiting, tail.begin());
+  tail[waiting] = std::byte{0x80};
+  const size_t blocks = waiting + 1 + kLengthBytes <= kSha256Block ? 1 : 2;
+  const uint64_t bits = __builtin_bswap64(size_ * 8);
+  std::memcpy(tail.data() + blocks * kSha256Block - kLengthBytes, &bits, kLengthBytes);
+
+  Sha256State state = state_;
+  blocks_(state, tail.data(), blocks);
   std::string digits;
   for (const uint32_t word : state) {
-    for (int shift = 28; shift >= 0; shift -= 4) digits += "0123456789abcdef"[word >> shift & 15];
+    for (int shift = 28; shift >= 0; shift -= 4) digits += kHexDigits[word >> shift & 15];
   }
   return digits;
+}
+
+std::string sha256(std::string_view bytes) {
+  Sha256 hash;
+  hash.update(as_bytes(bytes));
+  return hash.digest();
+}
+
+bool is_sha256(std::string_view text) {
+  return text.size() == kSha256Digits && text.find_first_not_of(kHexDigits) == std::string_view::npos;
 }
 
 }  // namespace carat

@@ -58,12 +58,12 @@ class RangeObserver : public ActivationObserver {
 
 }  // namespace
 
-Result<std::map<std::string, float>> calibrate(Model& model, std::span<const int32_t> ids, const WindowOptions& options,
+Result<std::map<std::string, float>> calibrate(Model& model, const EvalText& text, const WindowOptions& options,
                                                const EvalProgress& progress) {
   RangeObserver observer(model);
   model.set_observer(&observer);
   Model* const models[] = {&model};
-  const Status visited = visit_predictions(models, ids, options, progress, [](int32_t, auto) {});
+  const Status visited = visit_predictions(models, text, options, progress, [](const auto&) { return success(); });
   model.set_observer(nullptr);
   if (!visited.ok()) return visited.error();
   return observer.scales();

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <cstdint>
 #include <map>
-#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -13,11 +11,10 @@ namespace carat {
 
 /// Finds static scales (`static_scales`, by name) for the input and the output of every linear layer of `model`, the
 /// head included, and for the keys and the values of every layer that keeps them, from what they are over the windows
-/// of `ids` (a text without BOS): `Magnitudes::best_scale` of each. Layers that are given the same input get the same
-/// scale.
+/// of `text`: `Magnitudes::best_scale` of each. Layers that are given the same input get the same scale.
 ///
 /// Static quantizers that the model is run with would limit what is seen: see `ModelSettings`, and the cache type.
-Result<std::map<std::string, float>> calibrate(Model& model, std::span<const int32_t> ids, const WindowOptions& options,
+Result<std::map<std::string, float>> calibrate(Model& model, const EvalText& text, const WindowOptions& options,
                                                const EvalProgress& progress);
 
 }  // namespace carat

@@ -37,8 +37,8 @@ class CalibrateTest : public ::testing::Test {
     return std::move(loaded).value();
   }
 
-  std::vector<int32_t> text(const Model& model, size_t count) const {
-    return random_ids(model.config().vocabulary, 9, count, 1);
+  EvalText text(const Model& model, size_t count) const {
+    return one_document(random_ids(model.config().vocabulary, 9, count, 1));
   }
 
   TemporaryFolder folder_;
@@ -64,12 +64,12 @@ TEST_F(CalibrateTest, GivesEveryStaticScaleAndSharesThoseOfOneInput) {
 
 TEST_F(CalibrateTest, IsTheSameOnceMoreAndDoesNotWatchOn) {
   Model model = written(random_model("f32"));
-  const std::vector<int32_t> ids = text(model, 40);
-  const auto scales = calibrate(model, ids, {.positions = 32}, keep_going).value();
-  EXPECT_EQ(calibrate(model, ids, {.positions = 32}, keep_going).value(), scales);
+  const EvalText words = text(model, 40);
+  const auto scales = calibrate(model, words, {.positions = 32}, keep_going).value();
+  EXPECT_EQ(calibrate(model, words, {.positions = 32}, keep_going).value(), scales);
   KvCache cache(model.config(), 64, {.batch = model.batch()});
   ASSERT_TRUE(cache.reserve(8).ok());
-  EXPECT_TRUE(model.last_logits(std::span(ids).first(8), cache).ok());
+  EXPECT_TRUE(model.last_logits(std::span(words.documents.front().ids).first(8), cache).ok());
 }
 
 TEST_F(CalibrateTest, StopsWhenAsked) {
@@ -96,9 +96,9 @@ TEST_F(CalibrateTest, RandomMobileModelsFitTheirScales) {
   Model model = written(random);
   CacheStatistics statistics = CacheStatistics::create(model).value();
   model.set_observer(&statistics);
-  const std::vector<int32_t> ids = text(model, 200);
   Model* const models[] = {&model};
-  ASSERT_TRUE(visit_predictions(models, ids, {.positions = 100}, keep_going, [](int32_t, auto) {}).ok());
+  const auto ignore = [](const Predictions&) { return success(); };
+  ASSERT_TRUE(visit_predictions(models, text(model, 200), {.positions = 100}, keep_going, ignore).ok());
   EXPECT_EQ(statistics.cache().size(), 8u);
   for (const CacheFit& fit : statistics.cache()) {
     EXPECT_TRUE(fit.fits()) << fit.layer << (fit.keys ? " keys " : " values ") << fit.clipped << " " << fit.bits;

@@ -1,8 +1,8 @@
 #include "eval/windows.h"
 
 #include <algorithm>
-#include <string>
 #include <utility>
+#include <vector>
 
 namespace carat {
 namespace {
@@ -18,57 +18,47 @@ class SideBySide {
       rows_ = std::min(rows_, models[m]->logit_rows());
     }
     logits_.resize(models.size());
-    predictions_.resize(models.size());
   }
 
-  /// Ids that can be fed at once.
+  /// Ids that can be fed at once when all their logits are wanted.
   size_t rows() const { return static_cast<size_t>(rows_); }
 
-  void begin_window() {
-    for (KvCache& cache : caches_) cache.clear();
+  /// A new window, which begins with ids after which no logits are wanted.
+  Status begin_window(std::span<const int32_t> ids) {
+    for (size_t m = 0; m < models_.size(); ++m) {
+      caches_[m].clear();
+      if (ids.empty()) continue;
+      CARAT_TRY_STATUS(caches_[m].reserve(static_cast<int64_t>(ids.size())));
+      CARAT_TRY_STATUS(models_[m]->last_logits(ids, caches_[m]));
+    }
+    return success();
   }
 
-  Status feed(std::span<const int32_t> ids) {
+  /// Each model's logits after each of `ids`, [T, V].
+  Result<std::span<const std::span<const float>>> feed(std::span<const int32_t> ids) {
     for (size_t m = 0; m < models_.size(); ++m) {
       CARAT_TRY_STATUS(caches_[m].reserve(caches_[m].size() + static_cast<int64_t>(ids.size())));
       CARAT_TRY(logits_[m], models_[m]->all_logits(ids, caches_[m]));
       CARAT_TRY_STATUS(models_[m]->check_finite(logits_[m]));
     }
-    return success();
-  }
-
-  /// Each model's logits after the id that was fed as number `row`.
-  std::span<const std::span<const float>> after(size_t row) {
-    for (size_t m = 0; m < models_.size(); ++m) {
-      const auto V = static_cast<size_t>(models_[m]->config().vocabulary);
-      predictions_[m] = logits_[m].subspan(row * V, V);
-    }
-    return predictions_;
+    return std::span<const std::span<const float>>(logits_);
   }
 
  private:
   std::span<Model* const> models_;
   int64_t rows_;
   std::vector<KvCache> caches_;
-  std::vector<std::span<const float>> logits_;       // [rows, V] of each model
-  std::vector<std::span<const float>> predictions_;  // [V] of each model
+  std::vector<std::span<const float>> logits_;  // [rows, V] of each model
 };
 
-Status check_text(std::span<Model* const> models, std::span<const int32_t> ids) {
-  if (ids.empty()) return wrong_usage("the text has no tokens: nothing can be evaluated");
+Status check_text(std::span<Model* const> models, const EvalText& text) {
+  if (text.tokens() == 0) return wrong_usage("the text has no tokens: nothing can be evaluated");
   for (const Model* model : models) {
     if (model->vocabulary().bos < 0)
       return refused("the vocabulary has no <bos> token, which every window begins with");
-    CARAT_TRY_STATUS(model->check_ids(ids));
+    for (const EvalDocument& document : text.documents) CARAT_TRY_STATUS(model->check_ids(document.ids));
   }
   return success();
-}
-
-Result<int64_t> window_positions(std::span<Model* const> models, const WindowOptions& options) {
-  int64_t positions = options.positions;
-  for (const Model* model : models) positions = std::min(positions, model->config().context);
-  if (positions >= 2) return positions;
-  return wrong_usage("a window needs 2 positions or more, found " + std::to_string(positions));
 }
 
 Result<std::vector<CacheOptions>> kept_by(std::span<Model* const> models, std::optional<DType> type_of_first) {
@@ -80,34 +70,90 @@ Result<std::vector<CacheOptions>> kept_by(std::span<Model* const> models, std::o
   return kept;
 }
 
-}  // namespace
+/// A walk over the windows of a text.
+class Walk {
+ public:
+  Walk(SideBySide& models, int32_t bos, int64_t positions, int64_t overlap, const EvalProgress& progress,
+       const PredictionVisitor& visit)
+      : models_(models),
+        bos_(bos),
+        ids_in_window_(static_cast<size_t>(positions - 1)),
+        overlap_(static_cast<size_t>(overlap)),
+        progress_(progress),
+        visit_(visit) {}
 
-Status visit_predictions(std::span<Model* const> models, std::span<const int32_t> ids, const WindowOptions& options,
-                         const EvalProgress& progress, const PredictionVisitor& visit) {
-  CARAT_TRY_STATUS(check_text(models, ids));
-  CARAT_TRY(const int64_t positions, window_positions(models, options));
-  CARAT_TRY(const std::vector<CacheOptions> kept, kept_by(models, options.cache_type));
-  SideBySide side_by_side(models, positions, kept);
-  const auto predicted_per_window = static_cast<size_t>(positions - 1);
-  std::vector<int32_t> window;
-
-  for (size_t begin = 0; begin < ids.size(); begin += predicted_per_window) {
-    const std::span<const int32_t> targets = ids.subspan(begin, std::min(predicted_per_window, ids.size() - begin));
-    // The last target is predicted, not fed.
-    window.assign(1, models.front()->vocabulary().bos);
-    window.insert(window.end(), targets.begin(), targets.end() - 1);
-    side_by_side.begin_window();
-    for (size_t done = 0; done < window.size();) {
-      const size_t count = std::min(side_by_side.rows(), window.size() - done);
-      CARAT_TRY_STATUS(side_by_side.feed(std::span(window).subspan(done, count)));
-      for (size_t row = 0; row < count; ++row) visit(targets[done + row], side_by_side.after(row));
-      done += count;
-      if (!progress(static_cast<int64_t>(begin + done), static_cast<int64_t>(ids.size()))) {
-        return Error{ErrorKind::kInterrupted, "interrupted while reading the text"};
+  Status over(const EvalText& text) {
+    total_ = text.tokens();
+    for (const EvalDocument& document : text.documents) {
+      for (size_t begin = 0; begin < document.ids.size();) {
+        const size_t seen = begin == 0 ? 0 : overlap_;
+        const size_t count = std::min(ids_in_window_ - seen, document.ids.size() - begin);
+        CARAT_TRY_STATUS(predict(document, begin, seen, count));
+        begin += count;
       }
     }
+    return success();
   }
-  return success();
+
+ private:
+  /// Predicts `count` ids from `begin` on, in a window that begins with the `seen` ids before them.
+  Status predict(const EvalDocument& document, size_t begin, size_t seen, size_t count) {
+    const std::span<const int32_t> ids = document.ids;
+    // The last id is predicted, not fed.
+    window_.assign(1, bos_);
+    const std::span<const int32_t> fed = ids.subspan(begin - seen, seen + count - 1);
+    window_.insert(window_.end(), fed.begin(), fed.end());
+    CARAT_TRY_STATUS(models_.begin_window(std::span(window_).first(seen)));
+    for (size_t done = 0; done < count;) {
+      const size_t rows = std::min(models_.rows(), count - done);
+      CARAT_TRY(const auto logits, models_.feed(std::span(window_).subspan(seen + done, rows)));
+      CARAT_TRY_STATUS(visit_({done_, &document, ids.subspan(begin + done, rows), logits}));
+      done += rows;
+      done_ += static_cast<int64_t>(rows);
+      if (!progress_(done_, total_)) return Error{ErrorKind::kInterrupted, "interrupted while reading the text"};
+    }
+    return success();
+  }
+
+  SideBySide& models_;
+  int32_t bos_;
+  size_t ids_in_window_;
+  size_t overlap_;
+  const EvalProgress& progress_;
+  const PredictionVisitor& visit_;
+  std::vector<int32_t> window_;
+  int64_t done_ = 0;
+  int64_t total_ = 0;
+};
+
+}  // namespace
+
+Result<int64_t> window_positions(const WindowOptions& options, std::span<const int64_t> contexts) {
+  int64_t positions = options.positions;
+  for (const int64_t context : contexts) positions = std::min(positions, context);
+  if (positions < 2) return wrong_usage("a window needs 2 positions or more, found " + std::to_string(positions));
+  if (options.overlap < 0 || options.overlap > positions - 2) {
+    return wrong_usage("an overlap of " + std::to_string(options.overlap) +
+                       " leaves nothing to predict in windows of " + std::to_string(positions) +
+                       " positions: take at most " + std::to_string(positions - 2));
+  }
+  return positions;
+}
+
+std::string windows_text(int64_t positions, int64_t overlap) {
+  return "windows of " + std::to_string(positions) + " positions, each begins with BOS, " + std::to_string(overlap) +
+         " overlap";
+}
+
+Status visit_predictions(std::span<Model* const> models, const EvalText& text, const WindowOptions& options,
+                         const EvalProgress& progress, const PredictionVisitor& visit) {
+  CARAT_TRY_STATUS(check_text(models, text));
+  std::vector<int64_t> contexts;
+  for (const Model* model : models) contexts.push_back(model->config().context);
+  CARAT_TRY(const int64_t positions, window_positions(options, contexts));
+  CARAT_TRY(const std::vector<CacheOptions> kept, kept_by(models, options.cache_type));
+  SideBySide side_by_side(models, positions, kept);
+  return Walk(side_by_side, models.front()->vocabulary().bos, positions, options.overlap, progress, visit).over(text);
 }
 
 }  // namespace carat

@@ -85,7 +85,7 @@ size_t first_bad_block(DType dtype, Bytes bytes) {
 
 Status check_values(const NamedTensor& tensor, const std::string& source) {
   const DType dtype = tensor.view.dtype;
-  if (is_code_type(dtype)) return check_scales(tensor.name, tensor.view.scales, source);
+  if (is_code_type(dtype)) return check_scales(tensor.name, tensor.view.scales, source, ScaleSigns::kBoth);
   const size_t block = first_bad_block(dtype, tensor.view.data);
   if (block == tensor.view.data.size() / static_cast<size_t>(block_bytes(dtype))) return success();
   const std::string what = block_elements(dtype) == 1 ? "value" : "scale of block";

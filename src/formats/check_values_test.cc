@@ -88,7 +88,7 @@ TEST(CheckValues, RefusesScalesOfBlocks) {
 
 TEST(CheckValues, ReadsTheScalesOfCodes) {
   const std::vector<std::byte> codes(64);
-  for (const float broken : {0.0f, -1.0f, kInfinity, kNan}) {
+  for (const float broken : {0.0f, -0.0f, -kInfinity, kInfinity, kNan}) {
     std::vector<float> scales(4, 0.5f);
     NamedTensor tensor = {"model.x.weight",
                           {DType::kI4, {4, 32}, codes, {DType::kF32, 1, std::as_bytes(std::span(scales))}}};

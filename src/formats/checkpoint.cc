@@ -177,11 +177,16 @@ DType packed_codes(DType codes) {
   return codes == DType::kS2 ? DType::kI2 : codes;
 }
 
-/// Whether a tensor is stored as one that lies on the lattice of `scheme` would be.
+bool is_float(DType dtype) { return block_elements(dtype) == 1 && !is_code_type(dtype); }
+
+/// Whether a tensor is stored as one that lies on the lattice of `scheme` may be.
 bool agrees(const Scheme& scheme, Container container, const NamedTensor& tensor) {
   const auto& [name, view] = tensor;
-  if (view.shape.size() < 2 || (container == Container::kSafetensors && view.dtype == DType::kF32)) return true;
-  return view.dtype == storable(container, scheme.lattice_of(name), name, view.shape);
+  if (view.shape.size() < 2) return true;
+  const DType lattice = scheme.lattice_of(name);
+  if (container == Container::kGguf) return view.dtype == storable(container, lattice, name, view.shape);
+  if (view.dtype == DType::kF32 || (is_float(view.dtype) && has_blocks(scheme))) return true;
+  return is_stored_on(lattice, container, tensor);
 }
 
 }  // namespace
@@ -196,6 +201,8 @@ std::string_view container_name(Container container) {
       return "compressed-tensors";
     case Container::kLitertlm:
       return "litertlm";
+    case Container::kMlx:
+      return "mlx";
   }
   __builtin_unreachable();
 }
@@ -212,6 +219,26 @@ DType storable(Container container, DType lattice, std::string_view name, const 
   if (shape.size() < 2 || is_router(name)) return DType::kF32;
   if (!is_code_type(lattice)) return lattice;
   return block_type_of(lattice, shape.back()).value_or(DType::kQ4_0);
+}
+
+std::optional<BlockCodes> codes_for_blocks(Container container, DType lattice, std::string_view name,
+                                           const Shape& shape) {
+  const bool of_matrices = container == Container::kMlx
+                               ? shape.size() == 2 || shape.size() == 3
+                               : container == Container::kCompressedTensors && shape.size() == 2;
+  if (!of_matrices || is_router(name) || block_elements(lattice) == 1 || shape.back() % block_elements(lattice) != 0) {
+    return std::nullopt;
+  }
+  if (lattice == DType::kQ4_0) return BlockCodes{DType::kI4, block_elements(lattice)};
+  if (lattice == DType::kQ8_0 && container != Container::kMlx) return BlockCodes{DType::kI8, block_elements(lattice)};
+  return std::nullopt;
+}
+
+bool is_stored_on(DType lattice, Container container, const NamedTensor& tensor) {
+  const TensorView& view = tensor.view;
+  if (view.dtype == lattice) return true;
+  const auto codes = codes_for_blocks(container, lattice, tensor.name, view.shape);
+  return codes && view.dtype == codes->type && view.scales.groups == view.columns() / codes->length;
 }
 
 std::string name_in(Container container, const std::string& name) {

@@ -42,7 +42,7 @@ class Checkpoint {
   ///
   /// A recorded scheme that the types of the matrices contradict does not count, for another program has rounded them
   /// since: a built-in one whose lattice a matrix would be stored in another type for, see `storable`. In a folder F32
-  /// contradicts nothing.
+  /// contradicts nothing, no float contradicts a scheme of blocks, and neither do the codes of `codes_for_blocks`.
   static Result<Checkpoint> open(const std::filesystem::path& path);
 
   /// What was opened, for messages.
@@ -117,6 +117,21 @@ Container container_of_path(const std::filesystem::path& target);
 /// I2. In GGUF routers of experts and everything with less than two dimensions are F32, as llama.cpp has them, and
 /// integer codes the blocks that carry them (`block_type_of`), their scales rounded to binary16. The rest stays.
 DType storable(Container container, DType lattice, std::string_view name, const Shape& shape);
+
+/// Integer codes in groups of `length` columns with a scale each.
+struct BlockCodes {
+  DType type;
+  int64_t length;
+};
+
+/// How a container keeps values of this lattice, a type of blocks, where it has no blocks and yet codes for the tensor:
+/// Q4_0 as I4 in groups of 32 in folders of compressed-tensors (a matrix) and MLX (a matrix, or those of experts), Q8_0
+/// as I8 in those of compressed-tensors. Routers are never codes.
+std::optional<BlockCodes> codes_for_blocks(Container container, DType lattice, std::string_view name,
+                                           const Shape& shape);
+
+/// Whether a tensor lies on this lattice by the type in which `container` has it: the lattice itself, or its codes.
+bool is_stored_on(DType lattice, Container container, const NamedTensor& tensor);
 
 /// What `container` calls the tensor that has this name inside Carat, for messages.
 std::string name_in(Container container, const std::string& name);

@@ -24,7 +24,8 @@ bool for_each_piece(Bytes bytes, const std::function<bool(size_t begin, Bytes pi
 
 }  // namespace
 
-Status check_scales(const std::string& name, const ScaleView& scales, const std::string& source) {
+Status check_scales(const std::string& name, const ScaleView& scales, const std::string& source, ScaleSigns signs) {
+  const auto is_allowed = signs == ScaleSigns::kBoth ? is_signed_scale : is_scale;
   const auto size = static_cast<size_t>(block_bytes(scales.dtype));
   size_t bad = 0;
   float found = 0;
@@ -32,7 +33,7 @@ Status check_scales(const std::string& name, const ScaleView& scales, const std:
     for (size_t i = 0; i < piece.size(); i += size) {
       found = ScaleView{scales.dtype, 1, piece.subspan(i, size)}.at(0, 0);
       bad = (begin + i) / size;
-      if (!is_scale(found)) return false;
+      if (!is_allowed(found)) return false;
     }
     return true;
   });
@@ -40,7 +41,9 @@ Status check_scales(const std::string& name, const ScaleView& scales, const std:
   const auto groups = static_cast<size_t>(scales.groups);
   const std::string group = groups == 1 ? "" : ", group " + std::to_string(bad % groups);
   return refused(source + ": " + printable(name) + ": the scale of row " + std::to_string(bad / groups) + group +
-                 " is " + number_text(found) + ", expected one above zero; the file is damaged, copy it again");
+                 " is " + number_text(found) + ", expected one " +
+                 (signs == ScaleSigns::kBoth ? "that is finite and not zero" : "above zero") +
+                 "; the file is damaged, copy it again");
 }
 
 Result<float> static_scale(const StoredTensor& stored, const std::string& source) {
@@ -64,6 +67,12 @@ bool same_mapped_bytes(Bytes a, Bytes b) {
     release_mapped_pages(other);
     return same;
   });
+}
+
+bool same_stored(const TensorView& a, const TensorView& b) {
+  const bool alike = a.dtype == b.dtype && a.shape == b.shape && a.scales.dtype == b.scales.dtype &&
+                     a.scales.groups == b.scales.groups;
+  return alike && same_mapped_bytes(a.data, b.data) && same_mapped_bytes(a.scales.data, b.scales.data);
 }
 
 }  // namespace carat

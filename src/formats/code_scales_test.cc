@@ -57,6 +57,21 @@ TEST(CodeScales, ScalesMayBeBF16) {
   }
 }
 
+TEST(CodeScales, ScalesOfBlocksMayHaveEitherSign) {
+  const TemporaryFolder folder;
+  std::vector<float> scales(kMany, -0.5f);
+  const auto check = [&](ScaleSigns signs) {
+    const FileMap file = mapped(folder / "scales", scales);
+    return check_scales("t_scale", {DType::kF32, 1, file.bytes()}, "folder", signs);
+  };
+  EXPECT_TRUE(check(ScaleSigns::kBoth).ok());
+  EXPECT_FALSE(check(ScaleSigns::kPositive).ok());
+  for (const float bad : {0.0f, -0.0f, -std::numeric_limits<float>::infinity(), std::nanf("")}) {
+    scales[kMany - 1] = bad;
+    EXPECT_FALSE(check(ScaleSigns::kBoth).ok()) << bad;
+  }
+}
+
 TEST(CodeScales, BytesAreComparedToTheEnd) {
   const TemporaryFolder folder;
   std::vector<float> scales(kMany, 0.5f);

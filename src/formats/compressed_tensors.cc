@@ -176,7 +176,7 @@ class CompressedReader {
     }
     CARAT_TRY(NamedTensor codes, packed ? unpacked(module, *group) : plain_codes(module));
     CARAT_TRY(codes.view.scales, scales_of(module, *group, codes.view));
-    CARAT_TRY_STATUS(check_scales(codes.name, codes.view.scales, source_));
+    CARAT_TRY_STATUS(check_scales(codes.name, codes.view.scales, source_, ScaleSigns::kBoth));
     CARAT_TRY_STATUS(add_range(module, kInput, group->input_range, kInputScale));
     CARAT_TRY_STATUS(add_range(module, kOutput, group->output_range, kOutputScale));
     keep(std::move(codes));
@@ -300,14 +300,7 @@ class CompressedReader {
 
   /// The embedding is used in place of the head.
   Status check_head() const {
-    if (!head_ || !embedding_) return success();
-    const TensorView& head = head_->view;
-    const TensorView& embedding = embedding_->view;
-    const bool same = head.dtype == embedding.dtype && head.shape == embedding.shape &&
-                      head.scales.dtype == embedding.scales.dtype && head.scales.groups == embedding.scales.groups &&
-                      same_mapped_bytes(head.data, embedding.data) &&
-                      same_mapped_bytes(head.scales.data, embedding.scales.data);
-    if (same) return success();
+    if (!head_ || !embedding_ || same_stored(head_->view, embedding_->view)) return success();
     return refused(source_ + ": lm_head differs from " + embedding_->name +
                    "; a head apart from the embedding is not supported");
   }

@@ -13,8 +13,8 @@ namespace carat {
 /// The tensors of a folder with `"quant_method": "compressed-tensors"`, see `tensors_of_gemma_quant`. Those of the text
 /// model alone, without the head, which must be the embedding's bytes again. Reads all scales and, where there is a
 /// head, both tables once, and keeps none of their pages; the rest is not touched. Refuses, by name, what the
-/// configuration and the stored tensors do not agree on, codes that do not lie as Carat's do, scales that are not
-/// positive and finite. docs/safetensors.md lists the names and the refusals.
+/// configuration and the stored tensors do not agree on, codes that do not lie as Carat's do, scales that are zero or
+/// not finite. docs/safetensors.md lists the names and the refusals.
 Result<std::vector<NamedTensor>> tensors_of_compressed(const std::vector<StoredTensor>& stored,
                                                        const nlohmann::ordered_json& quantization,
                                                        const ModelConfig& config, const std::string& source);

@@ -14,6 +14,7 @@ using nlohmann::json;
 constexpr std::string_view kSliding = "sliding_attention";
 constexpr std::string_view kFull = "full_attention";
 constexpr const char* kQuantization = "quantization_config";
+constexpr const char* kProvenance = "carat_provenance";
 
 // What transformers assumes when a key is missing; the unified model (12B) has values of its own.
 struct Defaults {
@@ -261,11 +262,8 @@ Result<ModelConfig> read_text_config(const JsonFields& fields, bool quantized, c
   return config;
 }
 
-}  // namespace
-
-Result<ModelConfig> config_from_json(const std::string& text, const std::string& source) {
-  CARAT_TRY(const json root, parse_json_object(text, source));
-  const JsonFields top(root, source);
+/// Composite (`text_config`) or text-only.
+Result<ModelConfig> read_config(const JsonFields& top, const std::string& source) {
   if (!top.has("text_config")) return read_text_config(top, top.has(kQuantization), source);
   CARAT_TRY_STATUS(refuse_other_models(top));
   CARAT_TRY_STATUS(refuse_other_classes(top));
@@ -273,6 +271,18 @@ Result<ModelConfig> config_from_json(const std::string& text, const std::string&
   const bool quantized = top.has(kQuantization) || text_config.has(kQuantization);
   CARAT_TRY_STATUS(refuse_head_apart(top, quantized));
   return read_text_config(text_config, quantized, source);
+}
+
+}  // namespace
+
+Result<ModelConfig> config_from_json(const std::string& text, const std::string& source) {
+  CARAT_TRY(const json root, parse_json_object(text, source));
+  const JsonFields top(root, source);
+  CARAT_TRY(ModelConfig config, read_config(top, source));
+  if (top.has(kProvenance)) {
+    CARAT_TRY(config.provenance, provenance_from_json(root[kProvenance], source, kProvenance));
+  }
+  return config;
 }
 
 }  // namespace carat

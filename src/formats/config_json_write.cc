@@ -130,6 +130,7 @@ Result<std::string> config_to_json(const ModelConfig& config, const std::string&
   root["attention_dropout"] = 0.0;
   add_experts(config, root);
   if (!config.scheme.empty()) root["carat_scheme"] = config.scheme;
+  if (!config.provenance.empty()) root["carat_provenance"] = provenance_to_json(config.provenance);
   return root.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 

@@ -138,9 +138,9 @@ TEST_F(ConvertCodes, BetweenFoldersIsTheSameFile) {
 
 TEST_F(ConvertCodes, GgufToGgufIsTheSameFile) {
   for (const bool static_scales : {true, false}) {
-    const ConvertOptions options = {.static_scales = static_scales};
+    const ConvertOptions options = {.requantize = !static_scales, .static_scales = static_scales};
     ASSERT_TRUE(convert(folder_ / "model", folder_ / "a.gguf", options).ok());
-    const Conversion again = convert(folder_ / "a.gguf", folder_ / "b.gguf", options).value();
+    const Conversion again = convert(folder_ / "a.gguf", folder_ / "b.gguf", {.static_scales = static_scales}).value();
     EXPECT_EQ(again.moved_weights, 0u);
     EXPECT_EQ(again.rounded_scales, 0u);
     expect_same_files(folder_ / "a.gguf", folder_ / "b.gguf");
@@ -162,7 +162,7 @@ float rounded_value(const TensorView& codes, size_t index) {
 }
 
 TEST_F(ConvertCodes, BlocksHoldTheCodesTimesTheRoundedScale) {
-  const Conversion conversion = convert(folder_ / "model", folder_ / "a.gguf").value();
+  const Conversion conversion = convert(folder_ / "model", folder_ / "a.gguf", {.requantize = true}).value();
   const Checkpoint input = open("model"), output = open("a.gguf");
   uint64_t moved = 0, coded = 0;
   for (const auto& [name, view] : output.tensors()) {
@@ -185,7 +185,7 @@ TEST_F(ConvertCodes, BlocksHoldTheCodesTimesTheRoundedScale) {
 }
 
 TEST_F(ConvertCodes, APlainGgufHasNothingBesideItsBlocks) {
-  const Conversion conversion = convert(folder_ / "model", folder_ / "a.gguf").value();
+  const Conversion conversion = convert(folder_ / "model", folder_ / "a.gguf", {.requantize = true}).value();
   EXPECT_EQ(conversion.static_scales, 0);
   EXPECT_GT(conversion.left_out_scales, 0);
   const Checkpoint input = open("model"), output = open("a.gguf");
@@ -197,7 +197,7 @@ TEST_F(ConvertCodes, APlainGgufHasNothingBesideItsBlocks) {
 }
 
 TEST_F(ConvertCodes, AFolderOfAPlainGgufHasTheSameCodesAndTheScalesOfTheBlocks) {
-  ASSERT_TRUE(convert(folder_ / "model", folder_ / "a.gguf").ok());
+  ASSERT_TRUE(convert(folder_ / "model", folder_ / "a.gguf", {.requantize = true}).ok());
   const Conversion back = convert(folder_ / "a.gguf", folder_ / "back").value();
   EXPECT_EQ(back.moved_weights, 0u);
   const Checkpoint input = open("model"), output = open("back");
@@ -228,6 +228,17 @@ TEST_F(ConvertCodes, AGgufWithScalesHasTheStaticQuantizersOfTheModel) {
   EXPECT_EQ(conversion.left_out_scales, 0);
 }
 
+TEST_F(ConvertCodes, ScalesThatBlocksRoundTakeAFlag) {
+  const auto refused = convert(folder_ / "model", folder_ / "a.gguf");
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::kRefused);
+  for (const char* part :
+       {"of 6434 scales are no binary16 numbers", "by up to 0.0", "--static-scales", "--requantize"}) {
+    EXPECT_NE(refused.error().message.find(part), std::string::npos) << part << " in " << refused.error().message;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "a.gguf"));
+}
+
 TEST_F(ConvertCodes, RefusesScalesThatBlocksCannotHold) {
   for (const float broken : {1e-9f, 1e5f}) {
     const auto produce = [&](const TensorSpec& spec, const ByteSink& sink) -> Status {
@@ -239,7 +250,7 @@ TEST_F(ConvertCodes, RefusesScalesThatBlocksCannotHold) {
     ASSERT_TRUE(write_checkpoint(folder_ / "odd", Container::kSafetensors, model_.config, model_.vocabulary,
                                  model_.tensors, produce)
                     .ok());
-    const auto conversion = convert(folder_ / "odd", folder_ / "out.gguf");
+    const auto conversion = convert(folder_ / "odd", folder_ / "out.gguf", {.requantize = true});
     ASSERT_FALSE(conversion.ok());
     EXPECT_EQ(conversion.error().kind, ErrorKind::kRefused);
     EXPECT_NE(conversion.error().message.find("model.layers.1.mlp.up_proj.weight: row 5 has the scale"),
@@ -285,7 +296,7 @@ TEST_F(ConvertCodes, FloatsMoveToTheCodesOfAScheme) {
   for (const auto& [name, view] : input.tensors()) {
     const TensorView& coded = *output.find(name);
     const std::vector<float> values = decode_tensor(view), after = decode_tensor(coded);
-    for (size_t i = 0; i < values.size(); ++i) moved += !same_bits(values[i], after[i]);
+    for (size_t i = 0; i < values.size(); ++i) moved += values[i] != after[i];
     const SchemeRule* rule = scheme.rule_for(name);
     ASSERT_EQ(coded.dtype, rule == nullptr ? DType::kF32 : rule->lattice) << name;
     if (!is_code_type(coded.dtype)) continue;

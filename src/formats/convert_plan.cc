@@ -6,7 +6,7 @@
 #include <unordered_set>
 
 #include "base/mapped_pages.h"
-#include "formats/litertlm_tensors.h"
+#include "formats/convert_survey.h"
 #include "formats/names.h"
 #include "formats/quote.h"
 #include "formats/scheme_tensors.h"
@@ -19,78 +19,8 @@ namespace {
 
 constexpr std::string_view kPerLayerTable = "model.embed_tokens_per_layer.weight";
 
-/// The gates and the ups of all experts as one tensor [E, 2 Fe, D], expert after expert.
-Output merged_experts(const NamedTensor& gate, const NamedTensor& up, std::string name) {
-  const Shape& half = gate.view.shape;
-  const DType dtype = gate.view.dtype == up.view.dtype ? gate.view.dtype : DType::kF32;
-  Output merged;
-  merged.spec = {std::move(name), dtype, {half[0], 2 * half[1], half[2]}};
-  for (int64_t expert = 0; expert < half[0]; ++expert) {
-    for (const NamedTensor* part : {&gate, &up}) merged.rows.push_back({part, expert * half[1], half[1]});
-  }
-  return merged;
-}
-
-/// The tables of all layers as one [V, L P], in which each has its own scales.
-Output joined_tables(const std::vector<NamedTensor>& tensors, size_t first, int64_t layers) {
-  Output joined;
-  for (int64_t layer = 0; layer < layers; ++layer) {
-    joined.columns.push_back(&tensors[first + static_cast<size_t>(layer)]);
-  }
-  const TensorView& part = joined.columns.front()->view;
-  joined.spec = {std::string(kPerLayerTable), part.dtype, {part.rows(), layers * part.columns()}};
-  return joined;
-}
-
-/// The weights of `input` in the form that `container` has for them, with the types in which they are stored now. Only
-/// GGUF knows the gates and ups of experts as tensors of their own.
-std::vector<Output> arrange(const Checkpoint& input, Container container) {
-  constexpr std::string_view kGate = ".experts.gate_proj";
-  std::vector<Output> outputs;
-  const std::vector<NamedTensor>& tensors = input.tensors();
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const NamedTensor& tensor = tensors[i];
-    if (is_static_scale(tensor.name) || is_exact_scale(tensor.name)) continue;
-    if (container != Container::kGguf && tensor.name.ends_with(kGate)) {
-      const std::string layer = tensor.name.substr(0, tensor.name.size() - kGate.size());
-      outputs.push_back(merged_experts(tensor, tensors[++i], layer + ".experts.gate_up_proj"));
-      continue;
-    }
-    if (tensor.name == per_layer_part(0)) {
-      outputs.push_back(joined_tables(tensors, i, input.config().layer_count()));
-      i += outputs.back().columns.size() - 1;
-      continue;
-    }
-    Output output;
-    output.spec = {tensor.name, tensor.view.dtype, tensor.view.shape};
-    output.rows = {{&tensor, 0, tensor.view.rows()}};
-    outputs.push_back(std::move(output));
-  }
-  return outputs;
-}
-
-std::string scale_name(const std::string& weight) { return weight + "_scale"; }
-
-bool all_tensors(const Output& output, const auto& holds) {
-  return std::ranges::all_of(output.rows, [&](const RowRange& rows) { return holds(*rows.tensor); });
-}
-
-bool fits_bf16(float value) { return float_from_bf16(bf16_from_float(value)) == value; }
-
-/// Where a container keeps the scales of codes: bfloat16 if that holds them all, which compressed-tensors files have.
-DType scale_type(Container container, const Output& output) {
-  if (container != Container::kCompressedTensors || output.codes->origin != CodeOrigin::kCodes) return DType::kF32;
-  const bool narrow = all_tensors(output, [](const NamedTensor& tensor) {
-    const ScaleView& scales = tensor.view.scales;
-    for (int64_t row = 0; row < tensor.view.rows() && scales.dtype != DType::kBF16; ++row) {
-      for (int64_t group = 0; group < scales.groups; ++group) {
-        if (!fits_bf16(scales.at(row, group))) return false;
-      }
-    }
-    return true;
-  });
-  return narrow ? DType::kBF16 : DType::kF32;
-}
+/// Whether `encode` makes such blocks, and they hold codes.
+bool is_block_lattice(DType dtype) { return can_encode(dtype) && code_type_of(dtype).has_value(); }
 
 class Planner {
  public:
@@ -99,16 +29,11 @@ class Planner {
 
   Status plan(Output& output) const {
     if (!output.columns.empty()) return plan_columns(output);
-    CARAT_TRY(output.codes, code_plan(output));
-    if (!output.codes) {
-      output.lattice = lattices_ != nullptr ? lattices_->lattice_of(output.spec.name) : output.spec.dtype;
-      output.spec.dtype = storable(container_, output.lattice, output.spec.name, output.spec.shape);
-      return success();
-    }
-    if (container_ == Container::kGguf) return plan_blocks(output);
-    output.spec.dtype = output.codes->type;
-    output.spec.scale_groups = output.codes->groups;
-    output.spec.scale_dtype = scale_type(container_, output);
+    const SchemeRule asked = asked_of(output);
+    CARAT_TRY(output.codes, code_plan(output, asked));
+    if (output.codes) return container_ == Container::kGguf ? plan_blocks(output) : plan_folder(output);
+    output.lattice = asked.lattice;
+    output.spec.dtype = storable(container_, output.lattice, output.spec.name, output.spec.shape);
     return success();
   }
 
@@ -121,26 +46,80 @@ class Planner {
                      "without a scheme, and that to what you want");
     }
     const DType packed = storable(container_, output.spec.dtype, output.spec.name, output.spec.shape);
-    output.codes = CodePlan{CodeOrigin::kCodes, packed, static_cast<int64_t>(output.columns.size())};
+    const auto groups = static_cast<int64_t>(output.columns.size());
+    output.codes = CodePlan{.origin = CodeOrigin::kCodes, .type = packed, .groups = groups, .has_scales = true};
     output.spec.dtype = packed;
-    output.spec.scale_groups = output.codes->groups;
+    output.spec.scale_groups = groups;
     return success();
   }
 
-  /// Nothing for a tensor that is no integer codes in the output.
-  Result<std::optional<CodePlan>> code_plan(const Output& output) const {
+  /// The rule of the scheme, or the type in which the tensor is stored.
+  SchemeRule asked_of(const Output& output) const {
+    if (lattices_ == nullptr) return {"*", output.spec.dtype};
+    const SchemeRule* rule = lattices_->rule_for(output.spec.name);
+    return rule == nullptr ? SchemeRule{"*", DType::kF32} : *rule;
+  }
+
+  /// Nothing for a tensor whose values, or stored bytes, are all that counts.
+  Result<std::optional<CodePlan>> code_plan(const Output& output, const SchemeRule& asked) const {
     const TensorView& view = output.rows.front().tensor->view;
-    if (options_.scheme != nullptr) {
-      const SchemeRule* rule = lattices_->rule_for(output.spec.name);
-      if (rule == nullptr || !is_code_type(rule->lattice)) return std::optional<CodePlan>();
-      CARAT_TRY(const int64_t groups, groups_of(*rule, output));
-      return std::optional(CodePlan{origin_of(output, rule->lattice, groups), rule->lattice, groups});
-    }
-    if (is_code_type(view.dtype)) {
+    if (options_.scheme == nullptr && is_code_type(view.dtype)) {
       const DType packed = storable(Container::kSafetensors, view.dtype, output.spec.name, output.spec.shape);
-      return std::optional(CodePlan{CodeOrigin::kCodes, packed, view.scales.groups});
+      return std::optional(
+          CodePlan{.origin = CodeOrigin::kCodes,
+                   .type = packed,
+                   .groups = view.scales.groups,
+                   .has_scales = can_have_scales(output, view.scales.groups) && !becomes_floats(output, asked)});
     }
-    return container_ == Container::kGguf ? std::nullopt : carried_codes(output);
+    if (is_code_type(asked.lattice)) {
+      CARAT_TRY(const int64_t groups, groups_of(asked, output));
+      return std::optional(CodePlan{.origin = origin_of(output, asked.lattice, groups),
+                                    .type = asked.lattice,
+                                    .groups = groups,
+                                    .asked = asked,
+                                    .has_scales = container_ != Container::kGguf || options_.static_scales});
+    }
+    if (const auto carried = carried_codes(output)) return carried;
+    if (is_block_lattice(asked.lattice)) return plan_of_blocks(output, asked);
+    return std::optional<CodePlan>();
+  }
+
+  /// A folder of the gemma method has one scale in a row, or one for each layer; more groups than that become floats.
+  bool can_have_scales(const Output& output, int64_t groups) const {
+    if (container_ == Container::kGguf) return options_.static_scales;
+    const bool one_for_each_layer = output.spec.name == kPerLayerTable && groups == input_.config().layer_count();
+    return container_ != Container::kSafetensors || groups == 1 || one_for_each_layer;
+  }
+
+  /// Whether stored codes stand for blocks, or have scales that only a folder with both signs takes, and go to a folder
+  /// of the gemma method.
+  bool becomes_floats(const Output& output, const SchemeRule& asked) const {
+    if (container_ != Container::kSafetensors) return false;
+    return is_block_lattice(asked.lattice) || !all_tensors(output, [](const NamedTensor& tensor) {
+             const ScaleView& scales = tensor.view.scales;
+             for (int64_t i = 0; i < tensor.view.rows() * scales.groups; ++i) {
+               if (scales.at(i / scales.groups, i % scales.groups) < 0) return false;
+             }
+             release_mapped_pages(scales.data);
+             return true;
+           });
+  }
+
+  /// Codes that lie on the lattice of a block type; nothing where the input has those blocks and they stay.
+  Result<std::optional<CodePlan>> plan_of_blocks(const Output& output, const SchemeRule& asked) const {
+    const bool beside = codes_for_blocks(container_, asked.lattice, output.spec.name, output.spec.shape).has_value();
+    const bool has_them =
+        all_tensors(output, [&](const NamedTensor& tensor) { return tensor.view.dtype == asked.lattice; });
+    if (has_them && !beside) return std::optional<CodePlan>();
+    const int64_t columns = output.spec.shape.empty() ? 1 : output.spec.shape.back();
+    const int64_t length = block_elements(asked.lattice);
+    if (columns % length != 0) return refuse_groups(asked.lattice, length, output);
+    const DType codes = *code_type_of(asked.lattice);
+    const CodeOrigin origin = has_them                                     ? CodeOrigin::kBlocks
+                              : has_codes(output, codes, columns / length) ? CodeOrigin::kCodes
+                                                                           : CodeOrigin::kRecovered;
+    return std::optional(
+        CodePlan{.origin = origin, .type = codes, .groups = columns / length, .asked = asked, .has_scales = beside});
   }
 
   Result<int64_t> groups_of(const SchemeRule& rule, const Output& output) const {
@@ -148,20 +127,27 @@ class Planner {
     const int64_t length = rule.group == 0 ? columns : rule.group;
     const bool whole = columns % length == 0 && row_bytes(rule.lattice, static_cast<uint64_t>(length)).has_value();
     if (whole && output.spec.shape.size() > 1) return columns / length;
+    return refuse_groups(rule.lattice, length, output);
+  }
+
+  Error refuse_groups(DType lattice, int64_t length, const Output& output) const {
     return refused(input_.path().string() + ": " + name_in(input_.container(), output.spec.name) + ": " +
                    shape_text(output.spec.shape) + " has no rows of whole groups of " + std::to_string(length) +
-                   " codes of " + std::string(dtype_name(rule.lattice)) + ", as the scheme " + options_.scheme->name +
+                   " values of " + std::string(dtype_name(lattice)) + ", as the scheme " + lattices_->name +
                    " asks for; change the rule");
   }
 
-  CodeOrigin origin_of(const Output& output, DType codes, int64_t groups) const {
-    const bool stored = all_tensors(output, [&](const NamedTensor& tensor) {
+  static bool has_codes(const Output& output, DType codes, int64_t groups) {
+    return all_tensors(output, [&](const NamedTensor& tensor) {
       return is_code_type(tensor.view.dtype) && code_bits(tensor.view.dtype) == code_bits(codes) &&
              tensor.view.scales.groups == groups;
     });
-    if (stored) return CodeOrigin::kCodes;
+  }
+
+  CodeOrigin origin_of(const Output& output, DType codes, int64_t groups) const {
+    if (has_codes(output, codes, groups)) return CodeOrigin::kCodes;
     const bool carried = all_tensors(output, [&](const NamedTensor& tensor) { return carries(tensor, codes, groups); });
-    return carried ? CodeOrigin::kBlocks : CodeOrigin::kValues;
+    return carried ? CodeOrigin::kSharedBlocks : CodeOrigin::kRecovered;
   }
 
   /// Whether the blocks of a tensor hold such codes.
@@ -184,11 +170,12 @@ class Planner {
     return true;
   }
 
-  /// The codes in the blocks of a GGUF file that records no built-in scheme.
+  /// The codes in the blocks of a GGUF file that records no built-in scheme, in a folder.
   std::optional<CodePlan> carried_codes(const Output& output) const {
     const NamedTensor& tensor = *output.rows.front().tensor;
     const auto widest = code_type_of(tensor.view.dtype);
-    if (lattices_ != nullptr || !widest || output.spec.shape.size() != 2 || is_router(output.spec.name)) return {};
+    const bool may = container_ != Container::kGguf && lattices_ == nullptr && widest.has_value();
+    if (!may || output.spec.shape.size() != 2 || is_router(output.spec.name)) return {};
     std::vector<int64_t> groups = {1};
     if (const TensorView* exact = exact_scales(input_, tensor.name)) {
       groups = {exact->columns()};
@@ -197,23 +184,39 @@ class Planner {
     }
     for (const DType codes : {DType::kI2, DType::kI4, DType::kI8}) {
       for (const int64_t count : groups) {
-        if (carries(tensor, codes, count)) return CodePlan{CodeOrigin::kBlocks, codes, count};
+        if (!carries(tensor, codes, count)) continue;
+        return CodePlan{.origin = CodeOrigin::kSharedBlocks,
+                        .type = codes,
+                        .groups = count,
+                        .has_scales = can_have_scales(output, count)};
       }
     }
     return {};
   }
 
+  Status plan_folder(Output& output) const {
+    const CodePlan& plan = *output.codes;
+    output.spec.dtype = plan.has_scales ? plan.type : DType::kF32;
+    output.spec.scale_groups = plan.has_scales ? plan.groups : 0;
+    return success();
+  }
+
   Status plan_blocks(Output& output) const {
-    if (output.codes->origin == CodeOrigin::kBlocks) {
+    const CodePlan& plan = *output.codes;
+    if (plan.origin == CodeOrigin::kSharedBlocks) {
       output.codes.reset();
       output.lattice = output.spec.dtype;
       return success();
     }
-    const int64_t length = output.spec.shape.back() / output.codes->groups;
-    const auto blocks = block_type_of(output.codes->type, length);
+    if (is_block_lattice(plan.asked.lattice)) {
+      output.spec.dtype = storable(container_, plan.asked.lattice, output.spec.name, output.spec.shape);
+      return success();
+    }
+    const int64_t length = output.spec.shape.back() / plan.groups;
+    const auto blocks = block_type_of(plan.type, length);
     if (!blocks) {
       return refused(input_.path().string() + ": " + name_in(input_.container(), output.spec.name) + ": GGUF has no " +
-                     "blocks for codes of " + std::string(dtype_name(output.codes->type)) + " of which " +
+                     "blocks for codes of " + std::string(dtype_name(plan.type)) + " of which " +
                      std::to_string(length) + " share a scale; convert it to a folder");
     }
     output.spec.dtype = *blocks;
@@ -226,19 +229,33 @@ class Planner {
   const Scheme* lattices_;
 };
 
-/// GGUF and bundles have vectors in F32, whatever type they had before. In a folder of codes they become BF16 where the
-/// float matrices are BF16 and no value of a vector is moved by it.
+bool fits_bf16(float value) { return float_from_bf16(bf16_from_float(value)) == value; }
+
+/// GGUF and bundles have vectors and routers in F32, whatever type they had before. In a folder of codes, or of images
+/// of lattice values, they become BF16 where the other float matrices are BF16 and no value is moved by it.
 void narrow_vectors(std::vector<Output>& outputs) {
-  const bool any_codes = std::ranges::any_of(outputs, [](const Output& output) { return output.codes.has_value(); });
-  const bool narrow_matrices = std::ranges::all_of(outputs, [](const Output& output) {
-    return output.codes || output.spec.shape.size() < 2 || output.spec.dtype == DType::kBF16;
+  const auto is_vector = [](const Output& output) {
+    return output.spec.shape.size() < 2 || is_router(output.spec.name);
+  };
+  const bool narrow_matrices = std::ranges::all_of(outputs, [&](const Output& output) {
+    return is_vector(output) || is_code_type(output.spec.dtype) || output.spec.dtype == DType::kBF16;
   });
-  if (!any_codes || !narrow_matrices) return;
+  if (!narrow_matrices) return;
   for (Output& output : outputs) {
-    if (output.spec.shape.size() > 1) continue;
+    if (!is_vector(output) || output.codes || output.spec.dtype != DType::kF32) continue;
     const std::vector<float> values = decode_tensor(output.rows.front().tensor->view);
     if (std::ranges::all_of(values, fits_bf16)) output.spec.dtype = DType::kBF16;
   }
+}
+
+/// Whether the vectors were wide only for the sake of the input's container, and go to one of narrow ones.
+bool has_wide_vectors(const Checkpoint& input, Container container, const ConvertOptions& options,
+                      const std::vector<Output>& outputs) {
+  if (container == Container::kGguf) return false;
+  if (std::ranges::any_of(outputs, is_image)) return true;
+  const bool wide = input.container() == Container::kGguf || input.container() == Container::kLitertlm;
+  return wide && options.scheme == nullptr &&
+         std::ranges::any_of(outputs, [](const Output& output) { return is_code_type(output.spec.dtype); });
 }
 
 /// The scales beside blocks that stay as they are.
@@ -246,11 +263,13 @@ std::vector<Output> kept_exact_scales(const Checkpoint& input, const std::vector
   std::vector<Output> kept;
   for (const Output& output : outputs) {
     const bool stays = !output.codes && !output.number && output.lattice == output.rows.front().tensor->view.dtype;
-    const auto scales = std::ranges::find(input.tensors(), scale_name(output.spec.name), &NamedTensor::name);
-    if (!stays || scales == input.tensors().end()) continue;
+    const TensorView* scales = exact_scales(input, output.spec.name);
+    if (!stays || scales == nullptr) continue;
+    const auto tensor =
+        std::ranges::find_if(input.tensors(), [&](const NamedTensor& other) { return &other.view == scales; });
     Output beside;
-    beside.spec = {scales->name, DType::kF32, scales->view.shape};
-    beside.rows = {{&*scales, 0, scales->view.rows()}};
+    beside.spec = {tensor->name, DType::kF32, tensor->view.shape};
+    beside.rows = {{&*tensor, 0, tensor->view.rows()}};
     kept.push_back(std::move(beside));
   }
   return kept;
@@ -284,29 +303,22 @@ Result<std::vector<Output>> plan_static_scales(const Checkpoint& input, const Co
 
 }  // namespace
 
-TensorSpec scale_tensor_of(const Output& output) {
-  const int64_t rows = *element_count(output.spec.shape) / output.spec.shape.back();
-  return {scale_name(output.spec.name), output.spec.scale_dtype, {rows, output.codes->groups}};
-}
-
-const TensorView* exact_scales(const Checkpoint& input, const std::string& name) {
-  return input.find(scale_name(name));
-}
-
-Result<std::vector<Output>> plan_outputs(const Checkpoint& input, Container container, const ConvertOptions& options,
-                                         const Scheme* lattices) {
+Result<OutputPlan> plan_outputs(const Checkpoint& input, Container container, const ConvertOptions& options,
+                                const Scheme* lattices) {
   const Planner planner(input, container, options, lattices);
-  std::vector<Output> outputs = arrange(input, container);
-  for (Output& output : outputs) CARAT_TRY_STATUS(planner.plan(output));
-  const bool wide_vectors = input.container() == Container::kGguf || input.container() == Container::kLitertlm;
-  if (wide_vectors && container != Container::kGguf && options.scheme == nullptr) narrow_vectors(outputs);
-  if (container == Container::kGguf && !options.static_scales) return outputs;
-  std::vector<Output> exact;
-  if (container == Container::kGguf) exact = kept_exact_scales(input, outputs);
-  CARAT_TRY(std::vector<Output> quantizers, plan_static_scales(input, options));
-  std::ranges::move(quantizers, std::back_inserter(outputs));
-  std::ranges::move(exact, std::back_inserter(outputs));
-  return outputs;
+  OutputPlan plan;
+  plan.outputs = arrange(input, container);
+  for (Output& output : plan.outputs) CARAT_TRY_STATUS(planner.plan(output));
+  std::vector<Output> beside;
+  if (container != Container::kGguf || options.static_scales) {
+    CARAT_TRY(beside, plan_static_scales(input, options));
+    if (container == Container::kGguf)
+      std::ranges::move(kept_exact_scales(input, plan.outputs), std::back_inserter(beside));
+  }
+  CARAT_TRY(plan.may_move, survey(input, container, options, plan.outputs));
+  if (has_wide_vectors(input, container, options, plan.outputs)) narrow_vectors(plan.outputs);
+  std::ranges::move(beside, std::back_inserter(plan.outputs));
+  return plan;
 }
 
 }  // namespace carat

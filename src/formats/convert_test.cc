@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <limits>
 
 #include "base/file_map.h"
@@ -16,10 +15,10 @@ namespace {
 bool go_on(uint64_t, uint64_t) { return true; }
 
 Result<Conversion> convert(const std::filesystem::path& input, const std::filesystem::path& target,
-                           const char* scheme = nullptr) {
+                           const char* scheme = nullptr, bool requantize = false) {
   CARAT_TRY(const Checkpoint checkpoint, Checkpoint::open(input));
-  return convert_checkpoint(checkpoint, target, {.scheme = scheme == nullptr ? nullptr : built_in_scheme(scheme)},
-                            go_on);
+  const Scheme* asked = scheme == nullptr ? nullptr : built_in_scheme(scheme);
+  return convert_checkpoint(checkpoint, target, {.scheme = asked, .requantize = requantize}, go_on);
 }
 
 std::string content(const std::filesystem::path& path) { return read_text_file(path, size_t{1} << 28).value(); }
@@ -64,7 +63,7 @@ TEST_F(Convert, RoundsAsTheLatticeDoes) {
   EXPECT_EQ(conversion.tensors, static_cast<int64_t>(before.size()));
   for (size_t t = 0; t < before.size(); ++t) {
     for (size_t i = 0; i < before[t].size(); ++i) {
-      moved += std::memcmp(&before[t][i], &after[t][i], sizeof(float)) != 0;
+      moved += before[t][i] != after[t][i];
     }
   }
   EXPECT_GT(moved, 0u);
@@ -88,7 +87,10 @@ TEST_F(Convert, RefusesARecordedSchemeThatTheWeightsDoNotLieOn) {
   EXPECT_EQ(conversion.error().kind, ErrorKind::kRefused);
   EXPECT_NE(conversion.error().message.find("model.layers.1.mlp.up_proj.weight"), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out.gguf"));
-  EXPECT_TRUE(convert(folder_ / "edited", folder_ / "out.gguf", "q4_0").ok());
+  const Conversion rounded = convert(folder_ / "edited", folder_ / "out.gguf", nullptr, true).value();
+  EXPECT_EQ(rounded.rounded_groups, 1u);
+  EXPECT_GT(rounded.moved_weights, 0u);
+  EXPECT_LE(rounded.moved_weights, 32u);
 }
 
 TEST_F(Convert, RefusesWhatIsNotFinite) {

@@ -7,6 +7,7 @@
 #include "formats/folder.h"
 #include "formats/gemma_quant.h"
 #include "formats/json_fields.h"
+#include "formats/mlx.h"
 #include "formats/names.h"
 #include "formats/quantization_config.h"
 #include "formats/quote.h"
@@ -17,6 +18,10 @@ namespace carat {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr const char* kSingleFile = "model.safetensors";
+constexpr const char* kSentencePieceFile = "tokenizer.model";
+constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -71,10 +76,15 @@ std::vector<std::string> tensor_names(const SafetensorsFile& file) {
   return names;
 }
 
-Result<std::vector<SafetensorsFile>> open_shards(const fs::path& folder, const fs::path& index) {
-  CARAT_TRY(WeightMap shard_of, read_index(index));
+std::set<std::string> shard_names(const WeightMap& shard_of) {
   std::set<std::string> names;
   for (const auto& [tensor, shard] : shard_of) names.insert(shard);
+  return names;
+}
+
+Result<std::vector<SafetensorsFile>> open_shards(const fs::path& folder, const fs::path& index) {
+  CARAT_TRY(WeightMap shard_of, read_index(index));
+  const std::set<std::string> names = shard_names(shard_of);
   for (const std::string& name : names) {
     if (is_there(folder / name)) continue;
     return refused(index.string() + ": names " + in_quotes(name) + ", which is missing; copy it into the folder");
@@ -101,8 +111,8 @@ Result<std::vector<SafetensorsFile>> open_shards(const fs::path& folder, const f
 }
 
 Result<std::vector<SafetensorsFile>> open_weights(const fs::path& folder) {
-  const fs::path single = folder / "model.safetensors";
-  const fs::path index = folder / "model.safetensors.index.json";
+  const fs::path single = folder / kSingleFile;
+  const fs::path index = folder / kIndexFile;
   if (!is_there(single) && is_there(index)) return open_shards(folder, index);
   CARAT_TRY(SafetensorsFile file, open_file(single));
   std::vector<SafetensorsFile> files;
@@ -111,14 +121,13 @@ Result<std::vector<SafetensorsFile>> open_weights(const fs::path& folder) {
 }
 
 Result<Vocabulary> read_tokenizer(const fs::path& folder) {
-  const fs::path tokenizer = folder / "tokenizer.json";
-  const fs::path model = folder / "tokenizer.model";
-  if (!is_there(tokenizer) && is_there(model)) {
-    CARAT_TRY(const FileMap file, FileMap::open(model));
-    return vocabulary_from_sentencepiece(file.bytes(), model.string());
+  const fs::path path = folder_tokenizer_file(folder);
+  if (path.filename() == kSentencePieceFile) {
+    CARAT_TRY(const FileMap file, FileMap::open(path));
+    return vocabulary_from_sentencepiece(file.bytes(), path.string());
   }
-  CARAT_TRY(const std::string text, read_text_file(tokenizer, kLargestTokenizerJson));
-  return vocabulary_from_tokenizer_json(text, tokenizer.string());
+  CARAT_TRY(const std::string text, read_text_file(path, kLargestTokenizerJson));
+  return vocabulary_from_tokenizer_json(text, path.string());
 }
 
 /// `found` as a template, unless it is too long for one.
@@ -201,11 +210,33 @@ Result<std::vector<NamedTensor>> tensors_of(const std::vector<StoredTensor>& sto
       return tensors_of_gemma_quant(stored, quantization.json, config, source);
     case QuantMethod::kCompressedTensors:
       return tensors_of_compressed(stored, quantization.json, config, source);
+    case QuantMethod::kMlx:
+      return tensors_of_mlx(stored, quantization.json, config, source);
   }
   __builtin_unreachable();
 }
 
+Container container_of(QuantMethod method) {
+  if (method == QuantMethod::kMlx) return Container::kMlx;
+  return method == QuantMethod::kCompressedTensors ? Container::kCompressedTensors : Container::kSafetensors;
+}
+
 }  // namespace
+
+fs::path folder_tokenizer_file(const fs::path& folder) {
+  const fs::path json = folder / "tokenizer.json";
+  const fs::path sentencepiece = folder / kSentencePieceFile;
+  return !is_there(json) && is_there(sentencepiece) ? sentencepiece : json;
+}
+
+Result<std::vector<fs::path>> folder_weight_files(const fs::path& folder) {
+  const fs::path index = folder / kIndexFile;
+  if (is_there(folder / kSingleFile) || !is_there(index)) return std::vector{folder / kSingleFile};
+  CARAT_TRY(const WeightMap shard_of, read_index(index));
+  std::vector<fs::path> paths;
+  for (const std::string& name : shard_names(shard_of)) paths.push_back(folder / name);
+  return paths;
+}
 
 Result<Vocabulary> read_folder_vocabulary(const fs::path& folder) {
   CARAT_TRY(Vocabulary vocabulary, read_tokenizer(folder));
@@ -224,8 +255,7 @@ Result<CheckpointContent> read_folder(const fs::path& folder) {
   CARAT_TRY(const std::string text, read_text_file(config, kSmallJsonLimit));
   CARAT_TRY(content.config, config_from_json(text, config.string()));
   CARAT_TRY(const QuantizationConfig quantization, quantization_from_json(text, config.string()));
-  const bool compressed = quantization.method == QuantMethod::kCompressedTensors;
-  content.container = compressed ? Container::kCompressedTensors : Container::kSafetensors;
+  content.container = container_of(quantization.method);
   CARAT_TRY(content.vocabulary, read_folder_vocabulary(folder));
   CARAT_TRY(std::vector<SafetensorsFile> opened, open_weights(folder));
   auto files = std::make_shared<const std::vector<SafetensorsFile>>(std::move(opened));

@@ -69,13 +69,19 @@ class Parser {
   Parser(Bytes bytes, const std::string& source) : bytes_(bytes), reader_(bytes), source_(source) {}
 
   Result<GgufContent> parse() {
-    CARAT_TRY_STATUS(read_preamble());
     GgufContent content;
-    CARAT_TRY_STATUS(read_entries(content.entries));
-    CARAT_TRY_STATUS(read_alignment(content.entries));
-    CARAT_TRY(std::vector<TensorHeader> headers, read_tensor_headers());
+    CARAT_TRY(const std::vector<TensorHeader> headers, read_header(content.entries));
     CARAT_TRY_STATUS(place_tensors(headers, content.tensors));
     return content;
+  }
+
+  Result<GgufPreview> preview() {
+    GgufPreview preview;
+    CARAT_TRY(const std::vector<TensorHeader> headers, read_header(preview.entries));
+    const auto end = end_of(headers);
+    if (!end) return error("its tensors end beyond 64 bits; the file is damaged, download it again");
+    preview.bytes = *end;
+    return preview;
   }
 
  private:
@@ -84,6 +90,14 @@ class Parser {
   Error truncated(const std::string& where) const {
     return error(where + ": the file ends at byte " + std::to_string(bytes_.size()) +
                  " in the middle of it; it is truncated or damaged, copy it again");
+  }
+
+  /// All that is in front of the data.
+  Result<std::vector<TensorHeader>> read_header(std::vector<GgufEntry>& entries) {
+    CARAT_TRY_STATUS(read_preamble());
+    CARAT_TRY_STATUS(read_entries(entries));
+    CARAT_TRY_STATUS(read_alignment(entries));
+    return read_tensor_headers();
   }
 
   Status read_preamble() {
@@ -259,9 +273,30 @@ class Parser {
     return shape;
   }
 
+  uint64_t data_begin() const { return (reader_.position() + alignment_ - 1) / alignment_ * alignment_; }
+
+  /// The bytes of the file up to the end of its last tensor; nothing when they do not fit in 64 bits.
+  std::optional<uint64_t> end_of(const std::vector<TensorHeader>& headers) const {
+    uint64_t end = data_begin();
+    for (const TensorHeader& header : headers) {
+      const auto tensor_end = checked_add(header.offset, header.size);
+      const auto in_file = tensor_end ? checked_add(data_begin(), *tensor_end) : std::nullopt;
+      if (!in_file) return std::nullopt;
+      end = std::max(end, *in_file);
+    }
+    return end;
+  }
+
+  /// What the end of a message says of a file whose tensors lie behind its end.
+  std::string why_too_short(const std::vector<TensorHeader>& headers) const {
+    const auto end = end_of(headers);
+    if (!end) return "the file is damaged, download it again";
+    return "the file is cut short: " + std::to_string(bytes_.size()) + " of " + std::to_string(*end) +
+           " bytes are there; download it again";
+  }
+
   Status place_tensors(const std::vector<TensorHeader>& headers, std::vector<NamedTensor>& tensors) const {
-    const uint64_t padded = (reader_.position() + alignment_ - 1) / alignment_ * alignment_;
-    const Bytes data = bytes_.subspan(std::min<uint64_t>(padded, bytes_.size()));
+    const Bytes data = bytes_.subspan(std::min<uint64_t>(data_begin(), bytes_.size()));
     tensors.reserve(headers.size());
     for (const TensorHeader& header : headers) {
       const std::string where = printable(header.name);
@@ -271,8 +306,7 @@ class Parser {
       }
       if (header.offset > data.size() || header.size > data.size() - header.offset) {
         return error(where + ": " + std::to_string(header.size) + " bytes at byte " + std::to_string(header.offset) +
-                     " do not fit in " + std::to_string(data.size()) +
-                     " bytes of data; the file is truncated, copy it again");
+                     " do not fit in " + std::to_string(data.size()) + " bytes of data; " + why_too_short(headers));
       }
       tensors.push_back(
           {std::string(header.name), {header.dtype, header.shape, data.subspan(header.offset, header.size)}});
@@ -330,5 +364,7 @@ double GgufArray::number(uint64_t index) const {
 }
 
 Result<GgufContent> parse_gguf(Bytes bytes, const std::string& source) { return Parser(bytes, source).parse(); }
+
+Result<GgufPreview> preview_gguf(Bytes bytes, const std::string& source) { return Parser(bytes, source).preview(); }
 
 }  // namespace carat

@@ -116,4 +116,16 @@ struct GgufContent {
 
 Result<GgufContent> parse_gguf(Bytes bytes, const std::string& source);
 
+/// What a file says of itself in front of its data, which need not be there.
+struct GgufPreview {
+  std::vector<GgufEntry> entries;
+  uint64_t bytes = 0;  ///< of a whole file, up to the end of its last tensor; zeros up to the alignment may follow
+};
+
+Result<GgufPreview> preview_gguf(Bytes bytes, const std::string& source);
+
+/// The paths of all parts of the model of which the file at `path` is one, whether they are there or not; of a model
+/// that is not split `path` alone. Reads no tensor.
+Result<std::vector<std::filesystem::path>> gguf_parts(const std::filesystem::path& path);
+
 }  // namespace carat

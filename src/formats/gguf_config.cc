@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <unordered_set>
 
 #include "formats/common_value.h"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr float kNoRotation = 1e30f;
 constexpr float kLeastNoRotation = 1e29f;
+constexpr const char* kProvenance = "carat.provenance";
 constexpr const char* kScaledPositions = "scaled positions are not supported";
 constexpr double kSoftcapWhenAbsent = 30.0;  // as llama.cpp takes it; 0 is written for none
 
@@ -239,6 +241,10 @@ Result<ModelConfig> config_from_gguf(const GgufFields& fields, const std::vector
   CARAT_TRY_STATUS(read_experts(fields, config));
   CARAT_TRY_STATUS(read_key_as_value(fields, tensors, config));
   if (auto valid = validate(config); !valid.ok()) return fields.refusal("gemma4", valid.error().message);
+  if (fields.has(kProvenance)) {
+    CARAT_TRY(const std::string text, fields.text(kProvenance));
+    CARAT_TRY(config.provenance, provenance_from_text(text, fields.source(), kProvenance));
+  }
   CARAT_TRY_STATUS(read_rotary_fraction(fields, tensors, config));
   return config;
 }
@@ -279,6 +285,7 @@ Status add_config(const ModelConfig& config, GgufHeader& header) {
   add("gemma4.rope.dimension_count", *full_width);
   add("gemma4.rope.dimension_count_swa", *sliding_width);
   if (!config.scheme.empty()) header.add_string("carat.scheme", config.scheme);
+  if (!config.provenance.empty()) header.add_string(kProvenance, provenance_to_json(config.provenance).dump());
   return success();
 }
 

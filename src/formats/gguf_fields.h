@@ -19,6 +19,7 @@ class GgufFields {
 
   bool has(std::string_view key) const { return find(key) != nullptr; }
   bool is_array(std::string_view key) const;
+  const std::string& source() const { return source_; }
 
   /// The entry has to be there.
   Result<int64_t> integer(std::string_view key) const;

@@ -23,8 +23,8 @@ struct Split {
   int64_t tensors = 0;  ///< of all parts
 };
 
-Result<Split> read_split(const GgufContent& content, const std::string& source) {
-  const GgufFields fields(content.entries, source);
+Result<Split> read_split(const std::vector<GgufEntry>& entries, const std::string& source) {
+  const GgufFields fields(entries, source);
   Split split;
   CARAT_TRY(split.parts, fields.integer("split.count", 1));
   if (split.parts == 0) split.parts = 1;  // of a model that was merged again
@@ -55,7 +55,7 @@ struct Part {
 Result<Part> open_part(const fs::path& path) {
   CARAT_TRY(FileMap map, FileMap::open(path));
   CARAT_TRY(GgufContent content, parse_gguf(map.bytes(), path.string()));
-  CARAT_TRY(const Split split, read_split(content, path.string()));
+  CARAT_TRY(const Split split, read_split(content.entries, path.string()));
   return Part{std::move(map), std::move(content), split};
 }
 
@@ -147,6 +147,13 @@ Result<std::vector<Part>> open_parts(const fs::path& path, Part opened) {
 }
 
 }  // namespace
+
+Result<std::vector<fs::path>> gguf_parts(const fs::path& path) {
+  CARAT_TRY(const FileMap map, FileMap::open(path));
+  CARAT_TRY(const GgufPreview preview, preview_gguf(map.bytes(), path.string()));
+  CARAT_TRY(const Split split, read_split(preview.entries, path.string()));
+  return split.parts == 1 ? std::vector{path} : part_paths(path, split);
+}
 
 Result<GgufFile> GgufFile::open(const fs::path& path) {
   CARAT_TRY(Part opened, open_part(path));

@@ -33,13 +33,21 @@ TensorSpec rope_factors_spec(const std::vector<float>& factors) {
 
 bool lies_beside_blocks(const std::string& name) { return is_static_scale(name) || is_exact_scale(name); }
 
-Result<std::string> header_bytes(const ModelConfig& config, const Vocabulary& vocabulary,
-                                 const std::vector<TensorSpec>& tensors, const std::vector<float>& factors) {
+/// What comes in front of the tensors, and where it has room for the digest of the file.
+struct Header {
+  std::string bytes;
+  uint64_t digest_begin = 0;
+};
+
+Result<Header> header_of(const ModelConfig& config, const Vocabulary& vocabulary,
+                         const std::vector<TensorSpec>& tensors, const std::vector<float>& factors) {
   GgufHeader header;
   header.add_string("general.architecture", "gemma4");
   header.add_string("general.type", "model");
   header.add_u32("general.file_type", file_type(tensors));
   header.add_u32("general.quantization_version", 2);
+  header.add_string(kGgufDigestKey, std::string(kSha256Digits, '0'));
+  const uint64_t digest_end = header.entries_end();
   CARAT_TRY_STATUS(add_config(config, header));
   CARAT_TRY_STATUS(add_vocabulary(vocabulary, header));
   if (std::ranges::any_of(tensors, lies_beside_blocks, &TensorSpec::name)) {
@@ -51,7 +59,7 @@ Result<std::string> header_bytes(const ModelConfig& config, const Vocabulary& vo
     CARAT_CHECK(name.has_value(), "a tensor that GGUF has a name for");
     header.add_tensor({*name, tensor.dtype, tensor.shape.empty() ? Shape{1} : tensor.shape});
   }
-  return header.bytes();
+  return Header{header.bytes(), digest_end - kSha256Digits};
 }
 
 }  // namespace
@@ -89,12 +97,13 @@ Result<uint64_t> write_gemma4_gguf(const fs::path& target, const ModelConfig& co
   const auto produce_factors = [&](const TensorSpec&, const ByteSink& sink) {
     return sink(std::as_bytes(std::span(factors)));
   };
-  CARAT_TRY(const std::string header, header_bytes(config, vocabulary, tensors, factors));
-  CARAT_TRY(AtomicFile file, AtomicFile::create(target));
-  CARAT_TRY_STATUS(file.write(header));
+  CARAT_TRY(const Header header, header_of(config, vocabulary, tensors, factors));
+  CARAT_TRY(DigestedFile file, DigestedFile::create(target));
+  CARAT_TRY_STATUS(file.write(header.bytes));
   if (!factors.empty())
     CARAT_TRY_STATUS(write_tensor(file, rope_factors_spec(factors), produce_factors, kGgufAlignment));
   for (const TensorSpec& tensor : tensors) CARAT_TRY_STATUS(write_tensor(file, tensor, producer, kGgufAlignment));
+  CARAT_TRY_STATUS(file.overwrite(header.digest_begin, as_bytes(file.digest())));
   CARAT_TRY_STATUS(file.commit());
   return file.size();
 }

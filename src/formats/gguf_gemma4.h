@@ -12,10 +12,12 @@
 #include "formats/tensor_stream.h"
 
 /// The GGUF form of a Gemma 4 text model, as llama.cpp's converter writes it and llama.cpp loads it (llama.cpp:
-/// conversion/gemma.py, src/models/gemma4.cpp), and two entries of our own that others ignore (scales beside the blocks
+/// conversion/gemma.py, src/models/gemma4.cpp), and entries of our own that others ignore (scales beside the blocks
 /// are in gguf_scales.h):
 ///
+///     carat.sha256           string     of the whole file, with these 64 digits as '0'
 ///     carat.scheme           string     ModelConfig::scheme
+///     carat.provenance       string     ModelConfig::provenance, as JSON
 ///     carat.stop_token_ids   [i32]      Vocabulary::stop; GGUF itself has room for one or two
 ///
 /// llama.cpp lets a sharing layer read the last or last but one owning layer, by its type. It therefore computes
@@ -37,6 +39,8 @@ Result<ModelConfig> config_from_gguf(const GgufFields& fields, const std::vector
 Status add_config(const ModelConfig& config, GgufHeader& header);
 Result<Vocabulary> vocabulary_from_gguf(const GgufFields& fields, const std::string& source);
 Status add_vocabulary(const Vocabulary& vocabulary, GgufHeader& header);
+
+inline constexpr const char* kGgufDigestKey = "carat.sha256";
 
 inline constexpr const char* kRopeFactorsName = "rope_freqs.weight";
 

@@ -18,6 +18,8 @@ void append_string(std::string& bytes, std::string_view text) {
   bytes.append(text);
 }
 
+constexpr uint64_t kPreambleBytes = 24;  // the magic, the version, two counts
+
 uint64_t aligned(uint64_t size) { return (size + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment; }
 
 }  // namespace
@@ -79,6 +81,8 @@ void GgufHeader::add_string_array(std::string_view key, std::span<const std::str
   for (const std::string& value : values) append_string(entries_, value);
 }
 
+uint64_t GgufHeader::entries_end() const { return kPreambleBytes + entries_.size(); }
+
 void GgufHeader::add_tensor(const TensorSpec& tensor) {
   const auto size = tensor_bytes(tensor.dtype, tensor.shape);
   CARAT_CHECK(size.has_value(), "the size of a tensor to write fits");
@@ -96,6 +100,7 @@ std::string GgufHeader::bytes() const {
   append(bytes, uint32_t{3});
   append(bytes, tensor_count_);
   append(bytes, entry_count_);
+  CARAT_CHECK(bytes.size() == kPreambleBytes, "what is in front of the entries");
   bytes += entries_;
   bytes += tensors_;
   bytes.resize(aligned(bytes.size()), '\0');

@@ -24,6 +24,9 @@ class GgufHeader {
   void add_bool_array(std::string_view key, const std::vector<bool>& values);
   void add_string_array(std::string_view key, std::span<const std::string> values);
 
+  /// The byte of the file behind the entry that was added last.
+  uint64_t entries_end() const;
+
   /// The size fits. Its data begin at the next multiple of `kGgufAlignment` behind the tensor added before.
   void add_tensor(const TensorSpec& tensor);
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "formats/provenance.h"
 
 namespace carat {
 
@@ -49,7 +50,8 @@ struct ModelConfig {
   float rope_theta_full = 1e6f;
   float full_rotary_fraction = 0.25f;  ///< part of a full-attention head that rotates ("proportional" RoPE)
   std::vector<LayerConfig> layers;     ///< L entries
-  std::string scheme;  ///< the scheme that a checkpoint says its weights lie on; empty when it does not say
+  std::string scheme;     ///< the scheme that a checkpoint says its weights lie on; empty when it does not say
+  Provenance provenance;  ///< the steps that led to a checkpoint, as it says itself; see `add_step`
 
   bool owns_kv(size_t layer) const { return layers[layer].kv_layer == static_cast<int64_t>(layer); }
   int64_t layer_count() const { return static_cast<int64_t>(layers.size()); }

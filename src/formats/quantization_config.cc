@@ -8,6 +8,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr const char* kKey = "quantization_config";
+constexpr const char* kMlxKey = "quantization";
 constexpr const char* kTextConfig = "text_config";
 constexpr const char* kTied = "tie_word_embeddings";
 
@@ -38,7 +39,7 @@ class WantedMembers {
   /// `depth` is 1 for members of the document.
   bool is_wanted(int depth, const std::string& key) {
     if (depth == 1) {
-      inside_ = key == kKey;
+      inside_ = key == kKey || key == kMlxKey;
       in_text_config_ = key == kTextConfig;
       return inside_ || in_text_config_ || key == kTied;
     }
@@ -50,7 +51,7 @@ class WantedMembers {
   }
 
   bool in_text_config_ = false;
-  bool inside_ = false;  // of quantization_config
+  bool inside_ = false;  // of one of the two
   size_t members_ = 0;
   bool too_deep_ = false;
 };
@@ -73,6 +74,13 @@ Result<QuantMethod> method_of(const ordered_json& quantization, const std::strin
   return refused(source + ": " + kKey + ": weights quantized by the method " + in_quotes(method) +
                  " are not supported, expected gemma or compressed-tensors; take the model's F32, F16 or BF16 weights, "
                  "or a GGUF file");
+}
+
+/// The object that mlx-lm writes; null for any other of its name.
+ordered_json mlx_object_of(const ordered_json& root) {
+  const auto found = root.find(kMlxKey);
+  const bool is_mlx = found != root.end() && found->is_object() && (found->contains("bits") || found->contains("mode"));
+  return is_mlx ? *found : ordered_json();
 }
 
 bool says_untied(const ordered_json& object) {
@@ -98,12 +106,16 @@ Result<QuantizationConfig> quantization_from_json(std::string_view text, const s
   }
   CARAT_TRY(const ordered_json text_config, object_of(root, kTextConfig, source));
   QuantizationConfig config;
+  config.head_apart = says_untied(root) || says_untied(text_config);
+  if (config.json = mlx_object_of(root); !config.json.is_null()) {
+    config.method = QuantMethod::kMlx;
+    return config;
+  }
   CARAT_TRY(config.json, object_of(root, kKey, source));
   if (config.json.is_null() && text_config.is_object()) {
     CARAT_TRY(config.json, object_of(text_config, kKey, source));
   }
   CARAT_TRY(config.method, method_of(config.json, source));
-  config.head_apart = says_untied(root) || says_untied(text_config);
   return config;
 }
 

@@ -44,6 +44,17 @@ TEST(QuantizationConfig, IsNotThereInAFolderOfFloats) {
   }
 }
 
+TEST(QuantizationConfig, WhatMlxLmWritesGoesFirst) {
+  const QuantizationConfig config = read(R"({"quantization": {"group_size": 32, "bits": 4, "z": false, "a": true},
+      "quantization_config": {"group_size": 32, "bits": 4}, "tie_word_embeddings": false})");
+  EXPECT_EQ(config.method, QuantMethod::kMlx);
+  EXPECT_EQ(config.json.dump(), R"({"group_size":32,"bits":4,"z":false,"a":true})");
+  EXPECT_TRUE(config.head_apart);
+  EXPECT_EQ(read(R"({"quantization": {"mode": "affine"}})").method, QuantMethod::kMlx);
+  EXPECT_EQ(read(R"({"quantization": "none"})").method, QuantMethod::kNone);
+  EXPECT_EQ(read(R"({"quantization": {"method": 4}})").method, QuantMethod::kNone);
+}
+
 TEST(QuantizationConfig, RefusesOtherMethodsByName) {
   expect_refused(R"({"quantization_config": {"quant_method": "bitsandbytes"}})", "\"bitsandbytes\" are not supported");
   expect_refused(R"({"quantization_config": {}})", "\"unknown\"");

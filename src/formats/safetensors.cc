@@ -17,11 +17,49 @@ constexpr uint64_t kLongestHeader = 100'000'000;
 
 constexpr size_t kHeaderAlignment = 8;
 
-Status check_place(const SafetensorsEntry& entry, uint64_t data_size, const std::string& source) {
+/// The header of a file and where its data begin.
+struct Header {
+  std::vector<SafetensorsEntry> entries;
+  uint64_t data_begin = 0;
+};
+
+Result<Header> read_header(Bytes bytes, const std::string& source) {
+  ByteReader reader(bytes);
+  const auto length = reader.read<uint64_t>();
+  if (!length) {
+    return refused(source + ": " + std::to_string(bytes.size()) +
+                   " bytes are too few for a safetensors file; copy it again");
+  }
+  if (*length > kLongestHeader) {
+    return refused(source + ": a header of " + std::to_string(*length) + " bytes is too long, expected at most " +
+                   std::to_string(kLongestHeader) + "; this is no safetensors file");
+  }
+  const auto header = reader.take(*length);
+  if (!header) {
+    return refused(source + ": a header of " + std::to_string(*length) + " bytes does not fit in " +
+                   std::to_string(bytes.size()) + " bytes; the file is cut short or no safetensors file");
+  }
+  CARAT_TRY(std::vector<SafetensorsEntry> entries, read_safetensors_header(as_text(*header), source));
+  return Header{std::move(entries), reader.position()};
+}
+
+/// The bytes of a file that ends with its last tensor; nothing when they do not fit in 64 bits.
+std::optional<uint64_t> end_of(const Header& header) {
+  uint64_t data = 0;
+  for (const SafetensorsEntry& entry : header.entries) data = std::max({data, entry.begin, entry.end});
+  return checked_add(header.data_begin, data);
+}
+
+Status check_place(const SafetensorsEntry& entry, const Header& header, uint64_t file_size, const std::string& source) {
+  const uint64_t data_size = file_size - header.data_begin;
   if (entry.begin <= entry.end && entry.end <= data_size) return success();
+  const auto end = end_of(header);
+  const bool cut_short = entry.begin <= entry.end && end;
   return refused(source + ": " + printable(entry.name) + ": lies at bytes " + std::to_string(entry.begin) + " to " +
-                 std::to_string(entry.end) + " of " + std::to_string(data_size) +
-                 " bytes of data; the file is truncated or damaged");
+                 std::to_string(entry.end) + " of " + std::to_string(data_size) + " bytes of data; the file is " +
+                 (cut_short ? "cut short: " + std::to_string(file_size) + " of " + std::to_string(*end) +
+                                  " bytes are there; download it again"
+                            : "damaged, download it again"));
 }
 
 /// `entry`, whose elements have `element_bytes`, lies inside `data`, which begin at byte `data_begin` of the file.
@@ -72,37 +110,28 @@ Status check_names(const std::vector<SafetensorsEntry>& entries, const std::stri
 }  // namespace
 
 Result<SafetensorsContent> parse_safetensors(Bytes bytes, const std::string& source) {
-  ByteReader reader(bytes);
-  const auto length = reader.read<uint64_t>();
-  if (!length) {
-    return refused(source + ": " + std::to_string(bytes.size()) +
-                   " bytes are too few for a safetensors file; copy it again");
-  }
-  if (*length > kLongestHeader) {
-    return refused(source + ": a header of " + std::to_string(*length) + " bytes is too long, expected at most " +
-                   std::to_string(kLongestHeader) + "; this is no safetensors file");
-  }
-  const auto header = reader.take(*length);
-  if (!header) {
-    return refused(source + ": a header of " + std::to_string(*length) + " bytes does not fit in " +
-                   std::to_string(bytes.size()) + " bytes; the file is truncated or no safetensors file");
-  }
-  CARAT_TRY(const std::vector<SafetensorsEntry> entries, read_safetensors_header(as_text(*header), source));
-  CARAT_TRY_STATUS(check_names(entries, source));
+  CARAT_TRY(const Header header, read_header(bytes, source));
+  CARAT_TRY_STATUS(check_names(header.entries, source));
 
-  const Bytes data = bytes.subspan(reader.position());
+  const Bytes data = bytes.subspan(header.data_begin);
   SafetensorsContent content;
-  for (const SafetensorsEntry& entry : entries) {
-    CARAT_TRY_STATUS(check_place(entry, data.size(), source));
+  for (const SafetensorsEntry& entry : header.entries) {
+    CARAT_TRY_STATUS(check_place(entry, header, bytes.size(), source));
     if (const auto element_bytes = stored_element_bytes(entry.dtype)) {
-      CARAT_TRY(StoredTensor tensor, make_tensor(entry, *element_bytes, data, reader.position(), source));
+      CARAT_TRY(StoredTensor tensor, make_tensor(entry, *element_bytes, data, header.data_begin, source));
       content.tensors.push_back(std::move(tensor));
     } else {
       content.unreadable.push_back({entry.name, entry.dtype});
     }
   }
-  CARAT_TRY_STATUS(check_coverage(entries, data.size(), source));
+  CARAT_TRY_STATUS(check_coverage(header.entries, data.size(), source));
   return content;
+}
+
+Result<uint64_t> whole_safetensors_size(Bytes bytes, const std::string& source) {
+  CARAT_TRY(const Header header, read_header(bytes, source));
+  if (const auto end = end_of(header)) return *end;
+  return refused(source + ": its tensors end beyond 64 bits; the file is damaged, download it again");
 }
 
 Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {
@@ -112,9 +141,9 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path)
   return file;
 }
 
-std::string safetensors_header(const std::vector<StoredSpec>& tensors) {
+std::string safetensors_header(const std::vector<StoredSpec>& tensors, const std::string& format) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  header["__metadata__"] = {{"format", "pt"}};  // transformers refuses a file without it
+  header["__metadata__"] = {{"format", format}};  // transformers refuses a file without it
   uint64_t begin = 0;
   for (const StoredSpec& tensor : tensors) {
     const auto element_bytes = stored_element_bytes(tensor.dtype);

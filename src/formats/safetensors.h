@@ -45,8 +45,12 @@ class SafetensorsFile {
 /// The parser alone, for `open` and the fuzz target; `source` names the bytes in messages.
 Result<SafetensorsContent> parse_safetensors(Bytes bytes, const std::string& source);
 
+/// How many bytes the whole file has, as its header says; the data need not be there.
+Result<uint64_t> whole_safetensors_size(Bytes bytes, const std::string& source);
+
 /// The length field and header for tensors stored one after the other in this order, padded with spaces to a
 /// multiple of 8 bytes. `bytes` of each are those of its type and shape, and wider elements come before narrower ones.
-std::string safetensors_header(const std::vector<StoredSpec>& tensors);
+/// `format` is what the file says it is, see `FolderLayout`.
+std::string safetensors_header(const std::vector<StoredSpec>& tensors, const std::string& format = "pt");
 
 }  // namespace carat

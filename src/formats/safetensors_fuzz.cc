@@ -7,7 +7,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const carat::Bytes bytes = std::as_bytes(std::span(data, size));
   const auto content = carat::parse_safetensors(bytes, "fuzz");
+  const auto whole = carat::whole_safetensors_size(bytes, "fuzz");
   if (!content.ok()) return 0;
+  CARAT_CHECK(whole.ok() && *whole == size, "a file as long as its header says");
   for (const carat::StoredTensor& tensor : content->tensors) {
     const carat::Bytes values = tensor.data;
     CARAT_CHECK(values.data() >= bytes.data() && values.data() + values.size() <= bytes.data() + bytes.size(),

@@ -93,6 +93,19 @@ Result<Scheme> scheme_from_json(const std::string& text, const std::string& sour
   return scheme;
 }
 
+std::string scheme_to_json(const Scheme& scheme) {
+  std::string text = "{\"name\": " + nlohmann::json(scheme.name).dump() + ",\n";
+  if (scheme.static_cache) text += " \"static_cache\": true,\n";
+  std::string rules;
+  for (const SchemeRule& rule : scheme.rules) {
+    nlohmann::ordered_json json = {{"match", rule.pattern}, {"lattice", dtype_name(rule.lattice)}};
+    if (rule.group != 0) json["group"] = rule.group;
+    if (rule.static_range) json["static_range"] = true;
+    rules += (rules.empty() ? "\n  " : ",\n  ") + json.dump();
+  }
+  return text + " \"rules\": [" + rules + "]}\n";
+}
+
 Result<Scheme> load_scheme(const std::string& name_or_path, const std::string& known) {
   if (const Scheme* scheme = built_in_scheme(name_or_path)) return *scheme;
   std::error_code ignored;

@@ -24,4 +24,7 @@ Result<Scheme> load_scheme(const std::string& name_or_path, const std::string& k
 /// the file in messages.
 Result<Scheme> scheme_from_json(const std::string& text, const std::string& source);
 
+/// The text that `scheme_from_json` reads, a rule on a line. What may be left out is.
+std::string scheme_to_json(const Scheme& scheme);
+
 }  // namespace carat

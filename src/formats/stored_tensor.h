@@ -48,6 +48,7 @@ StoredSpec float_spec(const TensorSpec& tensor, const TensorProducer& producer);
 struct FolderLayout {
   std::vector<StoredSpec> tensors;
   nlohmann::ordered_json quantization_config;  ///< of config.json; null when nothing is quantized
+  std::string format = "pt";                   ///< what the safetensors files say they are: "pt" or "mlx"
 };
 
 }  // namespace carat

@@ -4,7 +4,7 @@
 
 namespace carat {
 
-Status write_tensor(AtomicFile& file, const TensorSpec& spec, const TensorProducer& producer, uint64_t alignment) {
+Status write_tensor(DigestedFile& file, const TensorSpec& spec, const TensorProducer& producer, uint64_t alignment) {
   const uint64_t begin = file.size();
   CARAT_TRY_STATUS(producer(spec, [&file](Bytes bytes) { return file.write(bytes); }));
   CARAT_CHECK(file.size() - begin == tensor_bytes(spec.dtype, spec.shape),

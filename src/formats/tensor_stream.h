@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/file_write.h"
+#include "base/digested_file.h"
 #include "base/result.h"
 #include "formats/named_tensor.h"
 
@@ -18,6 +18,6 @@ using ByteSink = std::function<Status(Bytes)>;
 using TensorProducer = std::function<Status(const TensorSpec& spec, const ByteSink& sink)>;
 
 /// Appends the bytes of one tensor, then zeros up to a multiple of `alignment` of the file's size.
-Status write_tensor(AtomicFile& file, const TensorSpec& spec, const TensorProducer& producer, uint64_t alignment);
+Status write_tensor(DigestedFile& file, const TensorSpec& spec, const TensorProducer& producer, uint64_t alignment);
 
 }  // namespace carat

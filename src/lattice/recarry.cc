@@ -148,7 +148,7 @@ std::optional<DType> code_type_of(DType blocks) {
 
 std::optional<uint16_t> scale_of_blocks(float scale) {
   const uint16_t stored = f16_from_float(scale);
-  if (stored == 0 || !std::isfinite(float_from_f16(stored))) return std::nullopt;
+  if ((stored & ~kSign) == 0 || !std::isfinite(float_from_f16(stored))) return std::nullopt;
   return stored;
 }
 
@@ -165,6 +165,35 @@ void blocks_from_codes(DType code_type, Bytes codes, uint16_t scale, DType block
     unpack_codes(code_type, codes.subspan(block * code_bytes, code_bytes), numbers);
     write_block(carrier, numbers, scale, out.data() + block * stride);
   }
+}
+
+void blocks_from_codes(std::span<const int8_t> codes, uint16_t scale, DType block_type, std::span<std::byte> out) {
+  const Carrier* carrier = carrier_of(block_type);
+  const auto length = static_cast<size_t>(block_elements(block_type));
+  const auto stride = static_cast<size_t>(block_bytes(block_type));
+  CARAT_CHECK(carrier != nullptr && codes.size() % length == 0 && out.size() == codes.size() / length * stride,
+              "codes and blocks of as many values");
+  for (size_t block = 0; block < out.size() / stride; ++block) {
+    write_block(*carrier, codes.subspan(block * length, length), scale, out.data() + block * stride);
+  }
+}
+
+std::optional<float> codes_of_block(DType block_type, Bytes block, std::span<int8_t> codes) {
+  const Carrier* carrier = carrier_of(block_type);
+  CARAT_CHECK(carrier != nullptr && block.size() == static_cast<size_t>(block_bytes(block_type)) &&
+                  codes.size() == static_cast<size_t>(block_elements(block_type)),
+              "a code for each value of one block");
+  const float d = scale_at(*carrier, block.data());
+  if (!std::isfinite(d)) return std::nullopt;
+  if (d == 0.0f) {
+    std::ranges::fill(codes, int8_t{0});
+    return 0.0f;
+  }
+  int steps[kLongestBlock];
+  read_block(*carrier, block.data(), {steps, codes.size()});
+  const int sign = carrier->negative ? -1 : 1;
+  for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<int8_t>(sign * steps[i]);
+  return static_cast<float>(sign) * d;
 }
 
 std::optional<float> codes_from_blocks(DType block_type, Bytes blocks, DType code_type, std::span<std::byte> out) {

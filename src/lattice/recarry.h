@@ -30,13 +30,20 @@ std::optional<DType> block_type_of(DType codes, int64_t length);
 /// the above.
 std::optional<DType> code_type_of(DType blocks);
 
-/// `scale`, positive and finite, as blocks hold it: binary16, rounded half to even. Nothing when that is zero or
+/// `scale`, finite and not zero, as blocks hold it: binary16, rounded half to even. Nothing when that is zero or
 /// infinite.
 std::optional<uint16_t> scale_of_blocks(float scale);
 
 /// Writes codes as blocks whose scale is `scale`, a result of `scale_of_blocks`. `codes` are a whole number of blocks,
 /// `out` has exactly their bytes.
 void blocks_from_codes(DType code_type, Bytes codes, uint16_t scale, DType block_type, std::span<std::byte> out);
+
+/// The same of codes that are not packed; `scale` may have either sign, and be 0 where all codes are.
+void blocks_from_codes(std::span<const int8_t> codes, uint16_t scale, DType block_type, std::span<std::byte> out);
+
+/// The codes of one block, and its scale with the sign that goes with them: d of Q4_0 and Q8_0, -d of the others. In a
+/// block of scale zero all codes are 0. Nothing when the scale is not finite.
+std::optional<float> codes_of_block(DType block_type, Bytes block, std::span<int8_t> codes);
 
 /// The inverse: writes the codes of `blocks`, which share one scale, and returns it, positive. Blocks of scale zero
 /// have codes zero and fit any scale; when all are, it is 1. Nothing when there are several scales, one is not finite,

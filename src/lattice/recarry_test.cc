@@ -86,6 +86,8 @@ TEST(Recarry, ChoosesTheBlockByHowManyCodesShareAScale) {
 TEST(Recarry, RefusesScalesThatBinary16DoesNotHold) {
   EXPECT_EQ(scale_of_blocks(0x1p-25f), std::nullopt);  // halfway between zero and the smallest, to even
   EXPECT_EQ(scale_of_blocks(0x1.8p-25f), 1);
+  EXPECT_EQ(scale_of_blocks(-0x1p-26f), std::nullopt);
+  EXPECT_EQ(scale_of_blocks(-1.5f), 0xbe00);
   EXPECT_EQ(scale_of_blocks(65519.0f), 0x7bff);
   EXPECT_EQ(scale_of_blocks(65520.0f), std::nullopt);
   EXPECT_EQ(scale_of_blocks(1.0f + 0x1p-11f), 0x3c00);  // halfway, to even
@@ -109,6 +111,33 @@ TEST(Recarry, TakesEitherSignOfAScale) {
     decode(pair.blocks, blocks, values);
     unpack_codes(pair.codes, back, codes);
     for (size_t i = 0; i < values.size(); ++i) ASSERT_EQ(values[i], static_cast<float>(codes[i]) * 0.75f) << i;
+  }
+}
+
+TEST(Recarry, OneBlockKeepsTheSignOfItsScale) {
+  Random random(12);
+  for (const DType blocks : {DType::kQ4_0, DType::kQ8_0, DType::kQ2_0, DType::kTQ2_0}) {
+    const auto length = static_cast<size_t>(block_elements(blocks));
+    const CodeRange range = code_range(code_bits(*code_type_of(blocks)));
+    for (const float scale : {0.375f, -0.375f, 0x1p-24f, -65504.0f, 0.0f}) {
+      std::vector<int8_t> codes(length);
+      const auto codes_in_all = static_cast<uint32_t>(range.highest - range.lowest + 1);
+      for (int8_t& code : codes)
+        code = static_cast<int8_t>(static_cast<int>(random.below(codes_in_all)) + range.lowest);
+      if (scale == 0) std::ranges::fill(codes, int8_t{0});
+      std::vector<std::byte> block(*row_bytes(blocks, length));
+      blocks_from_codes(codes, f16_from_float(scale), blocks, block);
+      std::vector<int8_t> back(length, 99);
+      ASSERT_EQ(codes_of_block(blocks, block, back), scale) << dtype_name(blocks);
+      ASSERT_EQ(back, codes) << dtype_name(blocks) << " " << scale;
+      std::vector<float> values(length);
+      decode(blocks, block, values);
+      for (size_t i = 0; i < length; ++i) ASSERT_EQ(values[i], static_cast<float>(codes[i]) * scale);
+    }
+    std::vector<std::byte> broken(*row_bytes(blocks, length));
+    std::vector<int8_t> codes(length);
+    blocks_from_codes(codes, 0x7c00, blocks, broken);
+    EXPECT_EQ(codes_of_block(blocks, broken, codes), std::nullopt) << dtype_name(blocks);
   }
 }
 

@@ -79,6 +79,12 @@ std::string built_in_scheme_names() {
   return names;
 }
 
+bool has_blocks(const Scheme& scheme) {
+  return std::ranges::any_of(scheme.rules, [](const SchemeRule& rule) {
+    return !is_code_type(rule.lattice) && block_elements(rule.lattice) > 1;
+  });
+}
+
 bool has_codes(const Scheme& scheme) {
   return std::ranges::any_of(scheme.rules, [](const SchemeRule& rule) { return is_code_type(rule.lattice); });
 }

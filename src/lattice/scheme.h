@@ -45,6 +45,9 @@ std::string built_in_scheme_names();
 /// The scheme whose rules follow from a model's shape (`mobile_scheme` in src/model). No other scheme has its name.
 inline constexpr std::string_view kMobileSchemeName = "mobile";
 
+/// Whether any rule asks for blocks.
+bool has_blocks(const Scheme& scheme);
+
 /// Whether any rule asks for integer codes, static quantizers included.
 bool has_codes(const Scheme& scheme);
 

@@ -39,23 +39,39 @@ Result<Model> Model::create(Checkpoint checkpoint, Ops& ops, const ModelSettings
   auto owned = std::make_shared<const Checkpoint>(std::move(checkpoint));
   CARAT_TRY_STATUS(check_head_widths(owned->config()));
   CARAT_TRY(ModelWeights weights, ModelWeights::bind(*owned, {settings.input_quantizers, settings.output_quantizers}));
-  return Model(std::move(owned), std::move(weights), ops, settings.batch);
+  return Model(std::move(owned), std::move(weights), ops, settings);
 }
 
-Model::Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights, Ops& ops, int64_t batch)
+Model::Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights, Ops& ops,
+             const ModelSettings& settings)
     : checkpoint_(std::move(checkpoint)),
       weights_(std::move(weights)),
       ops_(&ops),
-      batch_(batch),
-      activations_(config(), batch),
+      batch_(settings.batch),
+      quantizers_{settings.input_quantizers, settings.output_quantizers},
+      activations_(config(), settings.batch),
       frequencies_(config()),
       owning_layers_(static_cast<size_t>(config().layer_count() - config().shared_kv_layers())) {
+  open_token_rows();
+}
+
+Status Model::compute_with(const std::optional<NamedTensor>& instead) {
+  if (instead) {
+    const TensorView* own = checkpoint_->find(instead->name);
+    CARAT_CHECK(own != nullptr && own->shape == instead->view.shape, "a matrix of the model");
+  }
+  CARAT_TRY(weights_, ModelWeights::bind(*checkpoint_, quantizers_, instead));
+  open_token_rows();
+  return success();
+}
+
+void Model::open_token_rows() {
   if (config().per_layer_width == 0) return;
   std::vector<TableColumns> table;
   for (const TensorView& view : weights_.embed_tokens_per_layer) {
     table.push_back({view, checkpoint_->place_of(view.data), checkpoint_->place_of(view.scales.data)});
   }
-  token_rows_.emplace(table, batch);
+  token_rows_.emplace(table, batch_);
 }
 
 Result<CacheOptions> Model::cache_options(std::optional<DType> type) const {

@@ -51,8 +51,13 @@ class Model {
   const Checkpoint& checkpoint() const { return *checkpoint_; }
   const ModelConfig& config() const { return checkpoint_->config(); }
   const Vocabulary& vocabulary() const { return checkpoint_->vocabulary(); }
-  /// They stay where they are until the model is moved.
+  /// They stay where they are until the model is moved or computes with another matrix.
   const ModelWeights& weights() const { return weights_; }
+
+  /// From now on the model computes with `instead` where the checkpoint has a matrix of that name, of the same shape
+  /// and of any type; as the checkpoint is when there is none. The memory of `instead` outlives its use. Costs the
+  /// time and memory of the vectors alone; the matrices are not read.
+  Status compute_with(const std::optional<NamedTensor>& instead);
 
   /// How a cache for this model keeps keys and values: as `type`, or, when none is given, as 8-bit codes with the
   /// trained scales where the model has them for all its layers, and in float32 where not. Refuses a type that does not
@@ -85,7 +90,10 @@ class Model {
   Status check_finite(std::span<const float> logits) const;
 
  private:
-  Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights, Ops& ops, int64_t batch);
+  Model(std::shared_ptr<const Checkpoint> checkpoint, ModelWeights weights, Ops& ops, const ModelSettings& settings);
+
+  /// The rows of the per-layer table are read from where it lies now.
+  void open_token_rows();
 
   /// Where the residual first had a value that is not finite.
   struct Fault {
@@ -103,6 +111,7 @@ class Model {
   ModelWeights weights_;
   Ops* ops_;
   int64_t batch_;
+  Quantizers quantizers_;
   Activations activations_;
   std::optional<TokenRows> token_rows_;  // of the per-layer table; when P > 0
   RopeFrequencies frequencies_;

@@ -15,10 +15,11 @@ namespace {
 /// Looks tensors up by name; what a valid checkpoint must have is there.
 class Binder {
  public:
-  Binder(const Checkpoint& checkpoint, const Quantizers& quantizers)
-      : checkpoint_(checkpoint), quantizers_(quantizers) {}
+  Binder(const Checkpoint& checkpoint, const Quantizers& quantizers, const std::optional<NamedTensor>& instead)
+      : checkpoint_(checkpoint), quantizers_(quantizers), instead_(instead) {}
 
   TensorView matrix(const std::string& name) const {
+    if (instead_ && instead_->name == name) return instead_->view;
     const TensorView* found = checkpoint_.find(name);
     CARAT_CHECK(found != nullptr, "an open checkpoint has every tensor of its model");
     return *found;
@@ -40,6 +41,7 @@ class Binder {
  private:
   const Checkpoint& checkpoint_;
   const Quantizers quantizers_;
+  const std::optional<NamedTensor>& instead_;
 };
 
 Bytes part_of(Bytes rows, int64_t of, int64_t first, int64_t count) {
@@ -157,10 +159,11 @@ Status check_quantizers(const Checkpoint& checkpoint, const ModelWeights& weight
 
 }  // namespace
 
-Result<ModelWeights> ModelWeights::bind(const Checkpoint& checkpoint, const Quantizers& quantizers) {
+Result<ModelWeights> ModelWeights::bind(const Checkpoint& checkpoint, const Quantizers& quantizers,
+                                        const std::optional<NamedTensor>& instead) {
   const ModelConfig& config = checkpoint.config();
   CARAT_TRY_STATUS(check_vectors(checkpoint));
-  const Binder binder(checkpoint, quantizers);
+  const Binder binder(checkpoint, quantizers, instead);
   ModelWeights weights;
   weights.embed_tokens = binder.matrix("model.embed_tokens.weight");
   weights.head = binder.linear("lm_head", "model.embed_tokens.weight");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -72,8 +73,10 @@ struct ModelWeights {
   std::vector<float> final_norm;                   // [D]
 
   /// Reads the vectors, no matrix. Refuses a vector with a value that is not finite, and a static quantizer of a layer
-  /// that is computed without one.
-  static Result<ModelWeights> bind(const Checkpoint& checkpoint, const Quantizers& quantizers = {});
+  /// that is computed without one. `instead` takes the place of the checkpoint's matrix of that name and shape; its
+  /// memory outlives the weights.
+  static Result<ModelWeights> bind(const Checkpoint& checkpoint, const Quantizers& quantizers = {},
+                                   const std::optional<NamedTensor>& instead = std::nullopt);
 };
 
 /// Calls `see` for each linear layer that may have static quantizers, with the name of its module

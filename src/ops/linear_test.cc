@@ -30,7 +30,7 @@ std::vector<uint32_t> bits_of(const Floats& values) {
   return bits;
 }
 
-/// Weights [N, M] of any stored type; of codes with positive scales [N, groups].
+/// Weights [N, M] of any stored type; of codes with scales [N, groups], of both signs where a row has several.
 struct Weights {
   Weights(DType dtype, int64_t N, int64_t M, int64_t groups, DType scale_dtype, Random& random)
       : codes(random_blocks(dtype, N * M, random)), scales(static_cast<size_t>(N * groups) * 4) {
@@ -38,6 +38,7 @@ struct Weights {
     if (groups == 0) return;
     Floats values(static_cast<size_t>(N * groups));
     for (float& value : values) value = 0.001f + 0.01f * random.uniform();
+    for (size_t i = 0; groups > 1 && i < values.size(); i += 3) values[i] = -values[i];
     scales.resize(*row_bytes(scale_dtype, values.size()));
     encode(scale_dtype, values, scales);
     view.scales = {scale_dtype, groups, scales};

@@ -46,7 +46,7 @@ TEST(ModelSizes, ExactScalesBesideBlocksAreLeftOnDisk) {
   const TemporaryFolder folder;
   const Checkpoint codes = Checkpoint::open(fs::path(CARAT_SOURCE_DIR) / "tests/golden/mobile/e2b_1").value();
   const auto go_on = [](uint64_t, uint64_t) { return true; };
-  ASSERT_TRUE(convert_checkpoint(codes, folder / "plain.gguf", {}, go_on).ok());
+  ASSERT_TRUE(convert_checkpoint(codes, folder / "plain.gguf", {.requantize = true}, go_on).ok());
   ASSERT_TRUE(convert_checkpoint(codes, folder / "exact.gguf", {.static_scales = true}, go_on).ok());
   const ModelSizes plain = sizes_of(Checkpoint::open(folder / "plain.gguf").value());
   const ModelSizes exact = sizes_of(Checkpoint::open(folder / "exact.gguf").value());

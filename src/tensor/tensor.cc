@@ -33,6 +33,8 @@ std::optional<uint64_t> tensor_bytes(DType dtype, const Shape& shape) {
 
 bool is_scale(float value) { return std::isfinite(value) && value > 0.0f; }
 
+bool is_signed_scale(float value) { return std::isfinite(value) && value != 0.0f; }
+
 float ScaleView::at(int64_t row, int64_t group) const {
   const auto index = static_cast<size_t>(row * groups + group);
   if (dtype == DType::kBF16) {

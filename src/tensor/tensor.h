@@ -26,8 +26,12 @@ std::optional<uint64_t> tensor_bytes(DType dtype, const Shape& shape);
 /// Whether a number can be a scale: positive and finite.
 bool is_scale(float value);
 
+/// The same for scales that may be negative too: finite and not zero.
+bool is_signed_scale(float value);
+
 /// The scales of integer codes: [rows, groups], each for columns / groups neighbouring codes of a row, all of them
-/// `is_scale`. A value is code * scale, rounded to float32.
+/// `is_signed_scale`. A value is code * scale, rounded to float32. Most formats have positive scales alone; where codes
+/// reach as far as 8 steps to the positive side, which the lowest code -8 alone does, only a negative scale holds them.
 struct ScaleView {
   DType dtype = DType::kF32;  ///< F32 or BF16
   int64_t groups = 0;         ///< a divisor of the columns; 0 where the tensor's type needs no scales beside it

@@ -6,7 +6,7 @@
 namespace carat {
 
 Result<uint64_t> export_checkpoint(const std::filesystem::path& target, const GemmaTorchImpl& module,
-                                   const Vocabulary& vocabulary) {
+                                   const Vocabulary& vocabulary, Provenance provenance) {
   const Container container = container_of_path(target);
   std::vector<TensorSpec> tensors = expected_tensors(module.config());
   for (TensorSpec& spec : tensors)
@@ -14,6 +14,7 @@ Result<uint64_t> export_checkpoint(const std::filesystem::path& target, const Ge
 
   ModelConfig config = module.config();
   config.scheme = module.scheme().name;
+  config.provenance = std::move(provenance);
   const auto produce = [&](const TensorSpec& spec, const ByteSink& sink) -> Status {
     const DType lattice = module.scheme().lattice_of(spec.name);
     const at::Tensor values = snap_tensor(module.latent(spec.name).detach(), lattice).cpu().contiguous();

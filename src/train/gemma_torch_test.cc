@@ -117,7 +117,7 @@ TEST(GemmaTorch, AnExportReadBackIsTheFakeQuantizedWeight) {
   GemmaTorch module(tiny.config, *built_in_scheme("q4_0"));
   module->initialise(8);
   for (const char* target : {"folder", "model.gguf"}) {
-    ASSERT_TRUE(export_checkpoint(folder / target, *module, tiny.vocabulary).ok());
+    ASSERT_TRUE(export_checkpoint(folder / target, *module, tiny.vocabulary, {}).ok());
     const Checkpoint checkpoint = Checkpoint::open(folder / target).value();
     for (const TensorSpec& spec : expected_tensors(tiny.config)) {
       const at::Tensor latent = module->latent(spec.name).detach().contiguous();

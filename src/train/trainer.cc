@@ -20,9 +20,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+using Settings = std::vector<std::pair<std::string, Setting>>;
+
 /// What must be the same when a run is resumed.
-std::string settings_json(const TrainOptions& options, bool distil) {
-  const nlohmann::ordered_json settings = {
+Settings settings_of(const TrainOptions& options, bool distil) {
+  return {
       {"scheme", options.scheme.name},
       {"steps", options.steps},
       {"warmup", options.warmup},
@@ -35,7 +37,14 @@ std::string settings_json(const TrainOptions& options, bool distil) {
       {"distillation", distil},
       {"bfloat16", options.bfloat16},
   };
-  return settings.dump();
+}
+
+std::string settings_json(const Settings& settings) {
+  nlohmann::ordered_json json;
+  for (const auto& [name, setting] : settings) {
+    std::visit([&, &key = name](const auto& value) { json[key] = value; }, setting);
+  }
+  return json.dump();
 }
 
 Status check_options(const TrainOptions& options, const Corpus& corpus, const ModelConfig& config) {
@@ -69,7 +78,7 @@ class Run {
         corpus_(corpus),
         options_(options),
         device_(options.device),
-        settings_(settings_json(options, start != nullptr)),
+        settings_(settings_of(options, start != nullptr)),
         student_(config, options.scheme) {
     const at::ScalarType precision = options.bfloat16 ? at::kBFloat16 : at::kFloat;
     student_->set_precision(precision);
@@ -90,7 +99,7 @@ class Run {
     std::vector<TrainedTensor> tensors = trained_tensors();
     int64_t step = 0;
     if (options_.resume) {
-      CARAT_TRY(step, load_training_state(options_.output, tensors, settings_));
+      CARAT_TRY(step, load_training_state(options_.output, tensors, settings_json(settings_)));
     }
     AdamW optimizer(std::move(tensors), {.weight_decay = options_.weight_decay});
     while (step < options_.steps) {
@@ -164,15 +173,27 @@ class Run {
 
   /// The checkpoint first: a state without its checkpoint would look like a finished run that left nothing.
   Status save(const AdamW& optimizer, int64_t step) {
-    CARAT_TRY([[maybe_unused]] const uint64_t bytes, export_checkpoint(options_.output, *student_, vocabulary_));
-    return save_training_state(options_.output, optimizer.tensors(), step, settings_);
+    CARAT_TRY([[maybe_unused]] const uint64_t bytes,
+              export_checkpoint(options_.output, *student_, vocabulary_, provenance_at(step)));
+    return save_training_state(options_.output, optimizer.tensors(), step, settings_json(settings_));
+  }
+
+  Provenance provenance_at(int64_t step) const {
+    ProvenanceStep run = options_.provenance;
+    run.command = "train";
+    run.scheme = options_.scheme.name;
+    run.recipe.insert(settings_.begin(), settings_.end());
+    run.recipe["steps_done"] = step;
+    Provenance provenance = student_->config().provenance;
+    add_step(provenance, std::move(run));
+    return provenance;
   }
 
   const Vocabulary& vocabulary_;
   Corpus& corpus_;
   const TrainOptions& options_;
   const at::Device device_;
-  const std::string settings_;
+  const Settings settings_;
   at::ScalarType precision_ = at::kFloat;
   GemmaTorch student_;
   GemmaTorch teacher_{nullptr};

@@ -31,6 +31,7 @@ struct TrainOptions {
   std::string device = "cpu";   ///< as torch names it: "cpu", "cuda", "cuda:1"
   bool bfloat16 = false;        ///< matrix products in bfloat16; latent weights and all else stay float32
   int threads = 1;
+  ProvenanceStep provenance;  ///< tool, sources and further settings that the checkpoint records beside those above
 };
 
 /// One update, as the log has it.
@@ -44,7 +45,8 @@ struct StepReport {
 };
 using StepObserver = std::function<void(const StepReport&)>;
 
-/// Trains a model and leaves its checkpoint, a HuggingFace folder, in `options.output`.
+/// Trains a model and leaves its checkpoint, a HuggingFace folder, in `options.output`. Its provenance is that of
+/// `config` and a step for this run.
 ///
 /// With `start`, training begins at its weights and follows it: the loss is the forward KL divergence from the
 /// frozen `start` to the model under training, whose weights lie on the scheme's lattices in every forward pass

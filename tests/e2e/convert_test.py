@@ -1,5 +1,6 @@
 """carat convert"""
 
+import json
 import resource
 import signal
 import struct
@@ -16,9 +17,17 @@ def tensors(description):
     return {tensor["name"]: tensor for tensor in description["tensors"]}
 
 
+def config_without_history(path):
+    config = json.loads(path.read_text(encoding="utf-8"))
+    return [member for member in config.items() if member[0] != "carat_provenance"]
+
+
 class Convert(support.ProgramTest):
     def inspect(self, path):
         return self.json("inspect", path)
+
+    def assert_same_gguf(self, first, second):
+        self.assertEqual(gguf_pieces.without_history(first), gguf_pieces.without_history(second), second.name)
 
     def test_there_and_back_is_the_same_file(self):
         for name in support.golden_names():
@@ -27,7 +36,7 @@ class Convert(support.ProgramTest):
             again = self.scratch / f"{name}-again.gguf"
             self.carat("convert", first, folder)
             self.carat("convert", folder, again)
-            self.assertEqual(first.read_bytes(), again.read_bytes(), name)
+            self.assert_same_gguf(first, again)
 
     def test_without_a_scheme_no_weight_moves(self):
         for name in support.golden_names():
@@ -49,11 +58,21 @@ class Convert(support.ProgramTest):
         self.assertEqual(self.inspect(compressed)["container"], "compressed-tensors")
         self.json("convert", compressed, again, "--format", "safetensors")
         for file in first.iterdir():
-            self.assertEqual(file.read_bytes(), (again / file.name).read_bytes(), file.name)
+            if file.name == "config.json":
+                self.assertEqual(config_without_history(file), config_without_history(again / file.name))
+            else:
+                self.assertEqual(file.read_bytes(), (again / file.name).read_bytes(), file.name)
         static = report["static_scales"]
-        report = self.json("convert", first, gguf)
+        gguf.unlink()
+        refused = self.carat("convert", first, gguf, expect=support.REFUSED).stderr
+        for part in ("scales are no binary16 numbers", "--static-scales", "--requantize"):
+            self.assertIn(part, refused)
+        self.assertFalse(gguf.exists())
+        report = self.json("convert", first, gguf, "--requantize")
         self.assertEqual((report["static_scales"], report["left_out_scales"]), (0, static))
-        self.assertIn("--static-scales", self.carat("convert", first, gguf).stdout)
+        text = self.carat("convert", first, gguf, "--requantize").stdout
+        self.assertIn("--static-scales", text)
+        self.assertIn("weights moved, by at most", text)
 
     def test_bundles_are_not_written(self):
         bundle = self.scratch / "a.litertlm"
@@ -67,10 +86,38 @@ class Convert(support.ProgramTest):
         folder, again = self.scratch / "folder", self.scratch / "again.gguf"
         self.assertEqual(self.json("convert", first, folder)["moved_weights"], 0)
         self.assertEqual(self.json("convert", folder, again)["moved_weights"], 0)
-        self.assertEqual(first.read_bytes(), again.read_bytes())
+        self.assert_same_gguf(first, again)
         twice = self.scratch / "twice.gguf"
         self.assertEqual(self.json("convert", folder, twice, "--scheme", "q4_0")["moved_weights"], 0)
-        self.assertEqual(first.read_bytes(), twice.read_bytes())
+        self.assert_same_gguf(first, twice)
+
+    def test_no_weight_leaves_the_lattice_in_any_container(self):
+        first = self.gguf("e2b_bf16", "--scheme", "q4_0")
+        source = first
+        for step, options in (("compressed-tensors", ("--format", "compressed-tensors")),
+                              ("bf16", ("--scheme", "bf16")),
+                              ("mlx", ("--format", "mlx")),
+                              ("f32", ("--format", "safetensors")),
+                              ("last.gguf", ())):
+            report = self.json("convert", source, self.scratch / step, *options)
+            self.assertEqual((report["moved_weights"], report["rounded_groups"]), (0, 0), step)
+            self.assertEqual((report["scheme"], self.inspect(self.scratch / step)["scheme"]), ("q4_0", "q4_0"), step)
+            source = self.scratch / step
+        before, after = gguf_pieces.read(first), gguf_pieces.read(source)
+        self.assertEqual(before.data, after.data)
+        self.assertIn("groups recovered exactly, no weight moved",
+                      self.carat("convert", self.scratch / "bf16", first).stdout)
+
+    def test_leaving_the_lattice_takes_a_flag(self):
+        first = self.gguf("e2b_bf16", "--scheme", "q8_0")
+        target = self.scratch / "out.gguf"
+        refused = self.carat("convert", first, target, "--scheme", "q4_0", expect=support.REFUSED).stderr
+        self.assertIn("do not lie on Q4_0", refused)
+        self.assertFalse(target.exists())
+        report = self.json("convert", first, target, "--scheme", "q4_0", "--requantize")
+        self.assertGreater(report["moved_weights"], report["weights"] // 2)
+        self.assertGreater(report["relative_rms_move"], 0.01)
+        self.assertGreater(report["largest_move"], 0)
 
     def test_q4_0_is_stored_as_the_scheme_says(self):
         gguf = gguf_pieces.read(self.gguf("e2b_bf16", "--scheme", "q4_0"))

@@ -42,6 +42,13 @@ class Gguf:
         return bytes(out + self.data)
 
 
+def without_history(path):
+    """What a file holds, but for how it came to be."""
+    gguf = read(path)
+    history = (b"carat.sha256", b"carat.provenance")
+    return [entry for entry in gguf.entries if entry[0] not in history], gguf.tensors, gguf.data
+
+
 def packed(text):
     return struct.pack("<Q", len(text)) + text
 

@@ -56,8 +56,8 @@ def damage(good):
     yield "wrong magic", ["magic", "GGUF"], lambda gguf: setattr(gguf, "magic", b"GGML")
     yield "version 1", ["version"], lambda gguf: setattr(gguf, "version", 1)
     yield "version 99", ["version"], lambda gguf: setattr(gguf, "version", 99)
-    yield "offset past the end", ["offset", "truncated", "end"], set_tensor(second, offset=past_end)
-    yield "offset near 2^64", ["offset", "truncated", "end"], set_tensor(second, offset=2**64 - 32)
+    yield "offset past the end", ["cut short: "], set_tensor(second, offset=past_end)
+    yield "offset near 2^64", ["the file is damaged"], set_tensor(second, offset=2**64 - 32)
     yield "overlapping tensors", ["same bytes"], set_tensor(second, offset=good.tensor(rows).offset)
     yield "unaligned offset", ["align", "multiple"], set_tensor(second, offset=good.tensor(second).offset + 4)
     yield "extents that overflow", ["large", "overflow", "fit", "extent"], set_tensor(rows, shape=[2**33, 2**33])
@@ -116,7 +116,7 @@ def main():
             refused.report("taking apart", "putting the file together again gives another file")
         for name, cut in truncations(good):
             path.write_bytes(whole[:cut])
-            refused.expect_refusal(program, name, path, ["truncated", "GGUF file, which begins"])
+            refused.expect_refusal(program, name, path, ["truncated", "cut short: ", "GGUF file, which begins"])
         for name, words, change in damage(good):
             bad = copy.deepcopy(good)
             change(bad)

@@ -51,6 +51,12 @@ class Train(support.ProgramTest):
         self.assertEqual(self.json("inspect", out)["scheme"], "q4_0")
         self.assertEqual(self.json("convert", out, gguf)["moved_weights"], 0)
         self.assertEqual(self.json("inspect", gguf)["scheme"], "q4_0")
+        training, conversion = self.json("inspect", gguf)["provenance"]
+        self.assertEqual((training["command"], conversion["command"]), ("train", "convert"))
+        self.assertEqual([file["name"] for file in training["sources"]], ["model.safetensors", "text.txt"])
+        for name, value in {"steps": 3, "steps_done": 3, "seed": 3, "batch": 1, "sequence": 32, "distillation": True,
+                            "learning_rate": 0.001, "device": "cpu"}.items():
+            self.assertEqual(training["recipe"][name], value, name)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ async function compareModel() {
 function makeFile(type) {
   if (type === "q6_k") return quantized(makeFile("f32"), "Q6_K");
   const gguf = path.join(scratch, `${type}.gguf`);
-  const scheme = type === "codes" ? [] : ["--scheme", type];
+  const scheme = type === "codes" ? ["--requantize"] : ["--scheme", type];
   execFileSync(carat, ["convert", folder, gguf, ...scheme], { stdio: ["ignore", "ignore", "inherit"] });
   return gguf;
 }
