@@ -63,7 +63,7 @@ std::string figure(double number) {
 }
 
 /// "no weight moved", "12,345 groups recovered exactly, ...".
-std::string weights_text(const Conversion& conversion) {
+std::string weights_text(const Conversion& conversion, const ConvertRequest& request) {
   const auto counted = [](uint64_t count) { return count_text(static_cast<int64_t>(count)); };
   std::string text;
   if (conversion.recovered_groups != 0) text += counted(conversion.recovered_groups) + " groups recovered exactly, ";
@@ -73,6 +73,7 @@ std::string weights_text(const Conversion& conversion) {
   if (conversion.rounded_scales != 0) {
     text += ", " + counted(conversion.rounded_scales) + " scales rounded to binary16, by at most " +
             figure(100.0 * conversion.largest_scale_change) + " %";
+    if (request.static_scales) text += " (the exact ones stand beside the blocks: the way back moves no weight)";
   }
   return text;
 }
@@ -80,7 +81,8 @@ std::string weights_text(const Conversion& conversion) {
 std::string summary(const Conversion& conversion, const ConvertRequest& request) {
   std::string text = request.output.string() + ": " + bytes_text(conversion.bytes) + ", " +
                      std::to_string(conversion.tensors) + " tensors, scheme " +
-                     (conversion.scheme.empty() ? "mixed" : conversion.scheme) + ", " + weights_text(conversion);
+                     (conversion.scheme.empty() ? "mixed" : conversion.scheme) + ", " +
+                     weights_text(conversion, request);
   if (conversion.static_scales != 0) text += ", " + std::to_string(conversion.static_scales) + " static scales";
   text += "\n";
   if (conversion.left_out_scales == 0) return text;

@@ -62,6 +62,11 @@ std::vector<ReportSlice> slices_of(const TextComparison& figures, const std::vec
   return slices;
 }
 
+bool is_same_file(const fs::path& a, const fs::path& b) {
+  std::error_code ignored;
+  return a == b || fs::equivalent(a, b, ignored);
+}
+
 /// One run of the command.
 class Evaluation {
  public:
@@ -84,7 +89,9 @@ class Evaluation {
     }
     reference_model_.reset();
     if (options_.sensitivity.wanted) CARAT_TRY_STATUS(rank_tensors());
-    return write();
+    CARAT_TRY_STATUS(write());
+    if (!sensitivity_ || sensitivity_->measured.left_out == 0) return success();
+    return Error{ErrorKind::kInterrupted, "interrupted: the ranking is of those tensors that were measured"};
   }
 
  private:
@@ -92,10 +99,27 @@ class Evaluation {
     if (options_.models.empty() && (options_.save_reference.empty() || options_.sensitivity.wanted)) {
       return wrong_usage("carat eval needs a model to evaluate: -m MODEL");
     }
+    CARAT_TRY_STATUS(check_outputs());
     if (options_.save_reference.empty()) return success();
     if (options_.reference.empty()) return wrong_usage("--save-reference needs the model to run: --reference MODEL");
     if (is_reference_logits(options_.reference)) {
       return wrong_usage("--save-reference: " + options_.reference.string() + " already holds logits; name the model");
+    }
+    return success();
+  }
+
+  /// What cannot be written at the end is refused before the work, and no input is replaced.
+  Status check_outputs() const {
+    std::vector<fs::path> taken = options_.models;
+    taken.insert(taken.end(), {options_.text, options_.reference});
+    for (const fs::path& output : {options_.save_reference, options_.html, options_.sensitivity.scheme_out}) {
+      if (output.empty()) continue;
+      for (const fs::path& other : taken) {
+        if (!is_same_file(output, other)) continue;
+        return wrong_usage(output.string() + ": would take the place of " + other.string() + "; name another file");
+      }
+      CARAT_TRY(const AtomicFile writable, AtomicFile::create(output));
+      taken.push_back(output);
     }
     return success();
   }

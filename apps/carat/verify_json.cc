@@ -47,6 +47,7 @@ Json tensor_json(const TensorComparison& tensor) {
   return {{"name", tensor.name},
           {"type_a", tensor.type_a},
           {"type_b", tensor.type_b},
+          {"exact_scales_beside", tensor.exact_scales_beside},
           {"problem", tensor.problem.empty() ? Json() : Json(tensor.problem)},
           {"rounded_to", tensor.rounded_to ? Json(dtype_name(*tensor.rounded_to)) : Json()},
           {"two_narrow_types", tensor.two_narrow_types},

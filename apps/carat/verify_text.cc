@@ -111,6 +111,11 @@ std::string comparison_text(const CheckpointComparison& comparison) {
     text += "static scales: " + text_of(comparison.static_scales) + ", of which " + text_of(comparison.scales.size()) +
             " differ\n";
   }
+  if (std::ranges::any_of(comparison.tensors, &TensorComparison::exact_scales_beside)) {
+    text +=
+        "with exact scales: those scales are compared, which a way back takes; to run such a file is to compute with "
+        "the rounded scales in its blocks\n";
+  }
   text += listed(different, "tensors", difference_text);
   text += listed(broken, "tensors", [](const TensorComparison& tensor) {
     return tensor.name + ": " + text_of(tensor.not_finite) + " weights are not finite\n";
@@ -187,7 +192,11 @@ std::string samples_text(const std::vector<LatticeSample>& samples) {
 std::string verify_text(const VerifyReport& report) {
   std::string text;
   for (const VerifiedModel& model : report.models) text += model_text(model);
-  for (const SourceClaim& claim : report.sources) text += source_text(claim);
+  // Of two models of which one was made from the other, a file of the same name at their beginning says nothing.
+  const bool related = std::ranges::any_of(report.sources, &SourceClaim::same);
+  for (const SourceClaim& claim : report.sources) {
+    if (claim.same || !related) text += source_text(claim);
+  }
   if (!report.refusal.empty()) text += report.refusal + "\n";
   text += "\n";
   if (report.comparison) text += comparison_text(*report.comparison) + "\n";

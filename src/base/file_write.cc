@@ -26,6 +26,10 @@ Result<AtomicFile> AtomicFile::create(const std::filesystem::path& target) {
   if (std::filesystem::is_directory(target, ignored)) {
     return wrong_usage(target.string() + ": is a folder; name a file to write");
   }
+  // The name of a device or a pipe would be taken from it.
+  if (std::filesystem::exists(target, ignored) && !std::filesystem::is_regular_file(target, ignored)) {
+    return wrong_usage(target.string() + ": is no regular file; name another file to write");
+  }
   std::string temporary = target.string() + ".tmp-XXXXXX";
   const int descriptor = ::mkostemp(temporary.data(), O_CLOEXEC);
   if (descriptor < 0) return write_error(target, errno);

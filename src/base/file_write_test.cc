@@ -137,5 +137,15 @@ TEST_F(FileWriteTest, RefusesAFolderAndAMissingOne) {
   EXPECT_NE(missing.error().message.find("No such file or directory"), std::string::npos);
 }
 
+TEST_F(FileWriteTest, NeverTakesThePlaceOfADeviceOrAPipe) {
+  ASSERT_EQ(::mkfifo(target_.c_str(), 0600), 0);
+  const auto refused = AtomicFile::create(target_);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().kind, ErrorKind::kUsage);
+  EXPECT_NE(refused.error().message.find("is no regular file"), std::string::npos) << refused.error().message;
+  EXPECT_TRUE(std::filesystem::is_fifo(target_));
+  EXPECT_EQ(files_in_folder(), 1u);
+}
+
 }  // namespace
 }  // namespace carat

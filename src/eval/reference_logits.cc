@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -22,13 +23,31 @@ constexpr uint64_t kPrefix = 16;  // magic, version, length of the header
 constexpr uint32_t kLongestHeader = 64 << 10;
 constexpr double kLevels = 65535;
 
-/// What a row begins with.
 struct Grid {
   float lowest = 0;
   float step = 0;
 
   float at(uint16_t code) const { return static_cast<float>(lowest + static_cast<double>(step) * code); }
   bool usable() const { return std::isfinite(lowest) && step >= 0 && std::isfinite(at(UINT16_MAX)); }
+};
+
+/// What a row begins with.
+struct RowHead {
+  Grid grid;
+  uint64_t check = 0;  ///< of the grid and the codes
+};
+
+/// A polynomial of all numbers of a row modulo 2^64; its factor is odd, so that one other number gives another sum.
+class RowCheck {
+ public:
+  explicit RowCheck(const Grid& grid) {
+    for (const float part : {grid.lowest, grid.step}) add(std::bit_cast<uint32_t>(part));
+  }
+  void add(uint32_t number) { sum_ = sum_ * 0x9e3779b97f4a7c15u + number; }
+  uint64_t sum() const { return sum_; }
+
+ private:
+  uint64_t sum_ = 1;
 };
 
 Grid grid_of(std::span<const float> row) {
@@ -47,7 +66,9 @@ Bytes bytes_of(const T& value) {
   return std::as_bytes(std::span(&value, 1));
 }
 
-uint64_t row_bytes(int64_t vocabulary) { return sizeof(Grid) + sizeof(uint16_t) * static_cast<uint64_t>(vocabulary); }
+uint64_t row_bytes(int64_t vocabulary) {
+  return sizeof(RowHead) + sizeof(uint16_t) * static_cast<uint64_t>(vocabulary);
+}
 
 std::string header_text(const LogitsHeader& header) {
   const nlohmann::ordered_json json = {{"reference", to_valid_utf8(header.origin.reference)},
@@ -66,6 +87,7 @@ Result<LogitsHeader> parse_header(std::string_view text, const std::string& sour
   const JsonFields fields(json, source);
   LogitsHeader header;
   CARAT_TRY(header.origin.reference, fields.text("reference"));
+  if (header.origin.reference.empty()) return fields.refusal("reference", "is empty, expected the model's name");
   CARAT_TRY(header.origin.weights_sha256, fields.text("weights_sha256"));
   if (!header.origin.weights_sha256.empty() && !is_sha256(header.origin.weights_sha256)) {
     return fields.refusal("weights_sha256", "expected 64 hexadecimal digits or none");
@@ -175,19 +197,26 @@ Status ReferenceLogits::read(int64_t row, std::span<float> out) const {
   CARAT_CHECK(row >= 0 && row < header_.predictions, "a row of the file");
   CARAT_CHECK(out.size() == static_cast<size_t>(header_.vocabulary), "room for a row");
   uint64_t offset = rows_ + row_bytes(header_.vocabulary) * static_cast<uint64_t>(row);
-  Grid grid;
-  CARAT_TRY_STATUS(file_.read(offset, std::as_writable_bytes(std::span(&grid, 1))));
-  if (!grid.usable()) return damaged(printable(file_.name()), "row " + std::to_string(row) + " is damaged");
-  offset += sizeof grid;
+  RowHead head;
+  CARAT_TRY_STATUS(file_.read(offset, std::as_writable_bytes(std::span(&head, 1))));
+  const auto row_is_damaged = [&]() -> Status {
+    return damaged(printable(file_.name()), "row " + std::to_string(row) + " is damaged");
+  };
+  if (!head.grid.usable()) return row_is_damaged();
+  offset += sizeof head;
+  RowCheck check(head.grid);
   std::array<uint16_t, 4096> codes;
   while (!out.empty()) {
     const size_t count = std::min(out.size(), codes.size());
     CARAT_TRY_STATUS(file_.read(offset, std::as_writable_bytes(std::span(codes).first(count))));
-    for (size_t i = 0; i < count; ++i) out[i] = grid.at(codes[i]);
+    for (size_t i = 0; i < count; ++i) {
+      out[i] = head.grid.at(codes[i]);
+      check.add(codes[i]);
+    }
     offset += sizeof(uint16_t) * count;
     out = out.subspan(count);
   }
-  return success();
+  return check.sum() == head.check ? success() : row_is_damaged();
 }
 
 bool is_reference_logits(const std::filesystem::path& path) {
@@ -231,7 +260,9 @@ Status ReferenceLogitsWriter::add(std::span<const float> logits) {
     const std::span<const float> row = logits.first(V);
     const Grid grid = grid_of(row);
     std::ranges::transform(row, codes_.begin(), [&](float logit) { return code_of(grid, logit); });
-    CARAT_TRY_STATUS(file_.write(bytes_of(grid)));
+    RowCheck check(grid);
+    for (const uint16_t code : codes_) check.add(code);
+    CARAT_TRY_STATUS(file_.write(bytes_of(RowHead{grid, check.sum()})));
     CARAT_TRY_STATUS(file_.write(std::as_bytes(std::span(codes_))));
   }
   return success();

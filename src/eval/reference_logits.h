@@ -46,9 +46,9 @@ std::string vocabulary_digest(const Vocabulary& vocabulary);
 ///
 ///     "CARATLGT"   u32 version, 1   u32 length of the header   the header, a JSON object   rows
 ///
-/// Each row is a float32 `lowest`, a float32 `step` and V codes of 16 bits, little-endian; a logit is
-/// lowest + step * code, so that none moves by more than (largest - smallest) / 131,070 of its row and float32's
-/// rounding. Nothing of a file is believed before it has been checked.
+/// Each row is a float32 `lowest`, a float32 `step`, a checksum of 64 bits and V codes of 16 bits, little-endian; a
+/// logit is lowest + step * code, so that none moves by more than (largest - smallest) / 131,070 of its row and
+/// float32's rounding. Nothing of a file is believed before it has been checked.
 class ReferenceLogits {
  public:
   /// Refuses what is no such file, is damaged, or has another size than its header says.

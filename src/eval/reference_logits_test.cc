@@ -160,6 +160,9 @@ TEST_F(ReferenceLogitsTest, DamagedHeadersAreRefused) {
   expect_refused("predictions: is out of range");
   with(whole.find("\"vocabulary\":4") + 13, "-");
   EXPECT_FALSE(ReferenceLogits::open(path_).ok());
+  const std::string unnamed = "\"reference\":\"\"       ";
+  with(whole.find("\"reference\":\"a model\""), unnamed);
+  expect_refused("reference: is empty");
   for (const char* digest : {"weights_sha256", "text_sha256", "vocabulary_sha256"}) {
     with(whole.find(digest) + std::strlen(digest) + 3, "?");
     expect_refused(std::string(digest) + ": expected 64 hexadecimal digits");
@@ -169,7 +172,7 @@ TEST_F(ReferenceLogitsTest, DamagedHeadersAreRefused) {
 TEST_F(ReferenceLogitsTest, ADamagedRowIsRefused) {
   const ReferenceLogits whole = written(4, std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8});
   const std::string bytes = content();
-  const size_t second = bytes.size() - 16;
+  const size_t second = bytes.size() - 24;
   for (const float step : {-1.0f, HUGE_VALF, NAN, 3e38f}) {
     std::string changed = bytes;
     std::memcpy(changed.data() + second + sizeof(float), &step, sizeof step);
@@ -180,6 +183,18 @@ TEST_F(ReferenceLogitsTest, ADamagedRowIsRefused) {
     const Status status = damaged.read(1, out);
     ASSERT_FALSE(status.ok()) << step;
     EXPECT_NE(status.error().message.find("row 1 is damaged"), std::string::npos) << status.error().message;
+  }
+}
+
+TEST_F(ReferenceLogitsTest, NoByteOfARowCanChangeUnseen) {
+  const ReferenceLogits whole = written(4, std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8});
+  const std::string bytes = content();
+  std::vector<float> out(4);
+  for (size_t at = bytes.size() - 24; at < bytes.size(); ++at) {
+    std::string changed = bytes;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    replace_content(changed);
+    EXPECT_FALSE(ReferenceLogits::open(path_).value().read(1, out).ok()) << at;
   }
 }
 

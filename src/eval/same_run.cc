@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/mapped_pages.h"
 #include "lattice/lattice.h"
 #include "tensor/float_formats.h"
 
@@ -169,7 +170,11 @@ WeightShares compare_weights(const Checkpoint& model, const Checkpoint& referenc
   for (const NamedTensor& tensor : model.tensors()) {
     const TensorView* other = reference.find(tensor.name);
     const bool scale_of_activations = tensor.name.ends_with("_scale");
-    if (other != nullptr && !scale_of_activations) compare_tensor(tensor.view, *other, shares);
+    if (other == nullptr || scale_of_activations) continue;
+    compare_tensor(tensor.view, *other, shares);
+    // A look at a few rows brings their neighbourhood with it.
+    release_mapped_pages(tensor.view.data);
+    release_mapped_pages(other->data);
   }
   return shares;
 }

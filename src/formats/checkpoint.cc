@@ -185,7 +185,9 @@ bool agrees(const Scheme& scheme, Container container, const NamedTensor& tensor
   if (view.shape.size() < 2) return true;
   const DType lattice = scheme.lattice_of(name);
   if (container == Container::kGguf) return view.dtype == storable(container, lattice, name, view.shape);
-  if (view.dtype == DType::kF32 || (is_float(view.dtype) && has_blocks(scheme))) return true;
+  const bool quantized = has_blocks(scheme) || has_codes(scheme);
+  if (view.dtype == DType::kF32 && quantized) return true;
+  if (is_float(view.dtype) && has_blocks(scheme)) return true;
   return is_stored_on(lattice, container, tensor);
 }
 

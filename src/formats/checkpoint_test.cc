@@ -517,6 +517,7 @@ TEST(Checkpoint, ARecordedSchemeThatTheTypesContradictDoesNotCount) {
   for (const char* floats : {"f32", "bf16", "f16"}) EXPECT_EQ(scheme_read(folder / "m", "q4_0", floats), "q4_0");
   EXPECT_EQ(scheme_read(folder / "m", "f32", "f16"), "");
   EXPECT_EQ(scheme_read(folder / "m", "bf16", "f16"), "");
+  for (const char* floats : {"bf16", "f16"}) EXPECT_EQ(scheme_read(folder / "m", floats, "f32"), "");
   EXPECT_EQ(scheme_read(folder / "m.gguf", "q4_0", "f32"), "");
 }
 

@@ -120,12 +120,26 @@ Status apply_layer_override(const JsonFields& overrides, LayerConfig& layer) {
   return success();
 }
 
+/// transformers writes all numbers of layers with as many digits as the largest one: "02" beside "11".
+bool names_layer(const std::string& key, size_t layer) {
+  const std::string number = std::to_string(layer);
+  if (key.size() < number.size()) return false;
+  const size_t padding = key.size() - number.size();
+  return key.find_first_not_of('0') >= padding && key.compare(padding, number.size(), number) == 0;
+}
+
 bool names_layers(const std::string& key, size_t layers) {
   if (key == kFull || key == kSliding) return true;
   for (size_t i = 0; i < layers; ++i) {
-    if (key == std::to_string(i)) return true;
+    if (names_layer(key, i)) return true;
   }
   return false;
+}
+
+Status apply_overrides(const JsonFields& per_layer, const std::string& key, LayerConfig& layer) {
+  if (!per_layer.has(key.c_str())) return success();
+  CARAT_TRY(const JsonFields overrides, per_layer.object(key.c_str()));
+  return apply_layer_override(overrides, layer);
 }
 
 Status read_per_layer_config(const JsonFields& fields, ModelConfig& config) {
@@ -136,10 +150,10 @@ Status read_per_layer_config(const JsonFields& fields, ModelConfig& config) {
                                       std::to_string(config.layers.size()) + " layers (num_hidden_layers)");
   }
   for (size_t i = 0; i < config.layers.size(); ++i) {
-    for (const std::string& key : {std::string(attention_name(config.layers[i].attention)), std::to_string(i)}) {
-      if (!per_layer.has(key.c_str())) continue;
-      CARAT_TRY(const JsonFields overrides, per_layer.object(key.c_str()));
-      CARAT_TRY_STATUS(apply_layer_override(overrides, config.layers[i]));
+    LayerConfig& layer = config.layers[i];
+    CARAT_TRY_STATUS(apply_overrides(per_layer, std::string(attention_name(layer.attention)), layer));
+    for (const auto& [key, value] : per_layer.json().items()) {
+      if (names_layer(key, i)) CARAT_TRY_STATUS(apply_overrides(per_layer, key, layer));
     }
   }
   return success();

@@ -61,6 +61,12 @@ TEST(ConfigJson, ReadsNewerPerLayerKeys) {
   document.erase("global_head_dim");
   document["per_layer_config"] = {{"2", {{"head_dim", 64}}}, {"5", {{"head_dim", 64}}}};
   expect_same_config(read(document).value(), TinyModel().config);
+  document["per_layer_config"] = {{"02", {{"head_dim", 64}}}, {"05", {{"head_dim", 64}}}};
+  expect_same_config(read(document).value(), TinyModel().config);
+  for (const char* key : {"", "00a", "0 2", "06"}) {
+    document["per_layer_config"] = {{key, {{"head_dim", 64}}}};
+    expect_refused(document, "is neither a layer's number nor an attention type; there are 6 layers");
+  }
   document["per_layer_config"] = {{"full_attention", {{"head_dim", 64}, {"num_key_value_heads", 2}}}};
   expect_same_config(read(document).value(), TinyModel().config);
   document["per_layer_config"] = {{"9", {{"head_dim", 64}}}};

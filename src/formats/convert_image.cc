@@ -73,11 +73,12 @@ Status FloatRounder::round_group(const Output& output, const Piece& piece, std::
   }
   const std::string type(dtype_name(output.lattice));
   const std::string why = has_lattice
-                              ? "; rounded to it, this value and its neighbours no longer tell their lattice point"
-                              : ", and weights of the model lie on a lattice";
+                              ? ": rounded to " + type + ", it and its neighbours would no longer tell which " +
+                                    "points of their lattice they are"
+                              : ", which is no value of " + type + ", and weights of the model lie on a lattice";
   return refused(place_of_value(input_, piece, begin + static_cast<size_t>(changed - before.begin())) + " is " +
-                 number_text(*changed) + ", which is no value of " + type + why + "; use --scheme f32, which holds " +
-                 "every value, or round them with --requantize");
+                 number_text(*changed) + why + "; use --scheme f32, which holds every value, or round them with " +
+                 "--requantize");
 }
 
 }  // namespace carat

@@ -57,6 +57,7 @@ RecoveryCount sample(const Output& output, Container container) {
   for_each_tensor(output, [&](const NamedTensor& tensor) {
     if (!is_float(tensor.view)) return;
     count.add(sample_recovery(tensor.view, lattice_to_find(output, container, tensor.view), kLook));
+    release_mapped_pages(tensor.view.data);
   });
   return count;
 }
@@ -68,6 +69,7 @@ bool lies_on_q4_0(const Output& output) {
     const TensorView& view = tensor.view;
     const auto lattice = tensor_lattice({"*", DType::kQ4_0}, view.columns(), view.dtype, DType::kF32);
     if (lattice) count.add(sample_recovery(view, *lattice, kQuickLook));
+    release_mapped_pages(view.data);
   });
   return was_quantized(count);
 }
@@ -121,6 +123,7 @@ bool may_hold_block_scales(const Checkpoint& input, const Output& output) {
       const auto scale = codes_of_block(type, tensor.view.data.subspan(i * size, size), codes);
       if (scale && float_from_bf16(bf16_from_float(*scale)) != *scale) return false;
     }
+    release_mapped_pages(tensor.view.data);
     return true;
   });
 }

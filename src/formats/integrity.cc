@@ -88,6 +88,7 @@ class Check {
     if (!expected.ok()) return header_fault(path, expected.error());
     result_.recorded = true;
     CARAT_TRY_STATUS(compare_files(folder, *expected));
+    name_weights_without_digest(folder, *expected);
     return result_;
   }
 
@@ -174,6 +175,16 @@ class Check {
     for (const SourceFile& file : expected) CARAT_TRY_STATUS(compare_file(folder / file.name, file, hasher));
     result_.bytes = hasher.done();
     return success();
+  }
+
+  void name_weights_without_digest(const fs::path& folder, const std::vector<SourceFile>& expected) {
+    const auto paths = folder_weight_files(folder);
+    if (!paths.ok()) return;
+    for (const fs::path& path : *paths) {
+      const bool known = std::ranges::find(expected, path.filename().string(), &SourceFile::name) != expected.end();
+      if (!known)
+        add_fault(path, "is not among the files whose digests config.json records; download the folder again");
+    }
   }
 
   Status compare_file(const fs::path& path, const SourceFile& expected, FileHasher& hasher) {

@@ -162,6 +162,11 @@ TEST_F(IntegrityTest, RefusesARecordThatNamesOtherPlaces) {
   };
   const auto& entry = files["tokenizer.json"];
   expect("text", "carat_files: expected an object");
+  for (const nlohmann::ordered_json& record : {nlohmann::ordered_json::object(), {{"tokenizer.json", entry}}}) {
+    config["carat_files"] = record;
+    write(folder_ / "config.json", config.dump());
+    expect_fault(folder_, "model.safetensors", "is not among the files whose digests config.json records");
+  }
   for (const char* name : {"../config.json", "/etc/hostname", "a/b", "..", ""}) {
     expect({{name, entry}}, "expected the name of a file of this folder");
   }

@@ -42,6 +42,9 @@ struct TensorComparison {
   std::string problem;         ///< why no value could be compared, for people; empty when they were
   std::optional<DType> rounded_to;
   bool two_narrow_types = false;  ///< both sides are rounded, but not in the same way
+  /// Whether one side has the exact scales of its codes beside blocks that hold them rounded. The exact ones are
+  /// compared; to run such a file is to compute with the rounded ones.
+  bool exact_scales_beside = false;
   uint64_t weights = 0;
   uint64_t equal = 0;          ///< the same number as stored
   uint64_t equal_rounded = 0;  ///< the same only after rounding to `rounded_to`

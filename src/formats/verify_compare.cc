@@ -97,6 +97,7 @@ class Comparer {
     tensor.blocks = static_cast<uint64_t>(either.rows() * ((either.columns() + kVerifiedBlock - 1) / kVerifiedBlock));
     if (pair.a) tensor.type_a = pair.a->type_text();
     if (pair.b) tensor.type_b = pair.b->type_text();
+    tensor.exact_scales_beside = (pair.a && pair.a->has_exact_scales()) || (pair.b && pair.b->has_exact_scales());
     if (!pair.a) tensor.problem = "missing in the first";
     if (!pair.b) tensor.problem = "missing in the second";
     if (pair.a && pair.b && !pair.comparable()) {

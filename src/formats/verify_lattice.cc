@@ -196,6 +196,12 @@ bool LatticeReport::on_lattice() const { return std::ranges::all_of(tensors, &Te
 Result<LatticeReport> check_lattice(const Checkpoint& checkpoint, const Scheme* scheme, int threads,
                                     const VerifyProgress& progress) {
   const std::vector<WholeTensor> tensors = whole_tensors(checkpoint);
+  const auto is_named = [&](const WholeTensor& tensor) { return scheme->rule_for(tensor.name()) != nullptr; };
+  if (scheme != nullptr && std::ranges::none_of(tensors, is_named)) {
+    return refused(checkpoint.path().string() + ": no rule of the scheme " + in_quotes(scheme->name) +
+                   " names a tensor of this model, so that there is nothing to prove; names are such as " +
+                   in_quotes(tensors.front().name()));
+  }
   uint64_t total = 0;
   for (const WholeTensor& tensor : tensors) total += weights_of(tensor);
   LatticeCheck check(checkpoint, total, threads, progress);

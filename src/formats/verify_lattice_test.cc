@@ -213,6 +213,15 @@ TEST_F(VerifyLattice, RefusesGroupsThatDoNotDivideTheRows) {
   EXPECT_NE(report.error().message.find("groups of 48"), std::string::npos);
 }
 
+TEST_F(VerifyLattice, RefusesASchemeThatNamesNoTensor) {
+  weights_.write(folder_ / "a", Form::kF32);
+  const Scheme scheme = {"elsewhere", {{"*.nothing", DType::kQ4_0}}};
+  const auto report = check(folder_ / "a", &scheme);
+  ASSERT_FALSE(report.ok());
+  EXPECT_NE(report.error().message.find("no rule of the scheme \"elsewhere\" names a tensor"), std::string::npos)
+      << report.error().message;
+}
+
 TEST_F(VerifyLattice, SamplesTellWhatFloatsWereQuantizedTo) {
   const auto share = [&](const std::filesystem::path& path, const std::string& lattice) {
     for (const LatticeSample& sample : sample_lattices(Checkpoint::open(path).value())) {

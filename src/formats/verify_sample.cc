@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/mapped_pages.h"
 #include "formats/verify.h"
 
 namespace carat {
@@ -27,7 +28,10 @@ RecoveryCount sample_tensor(const Checkpoint& checkpoint, const NamedTensor& ten
   const SchemeRule rule = {tensor.name, lattice, table ? checkpoint.config().per_layer_width : 0};
   const DType scale_type = is_code_type(lattice) ? DType::kF32 : DType::kF16;
   const auto asked = tensor_lattice(rule, tensor.view.columns(), tensor.view.dtype, scale_type);
-  return asked ? sample_recovery(tensor.view, *asked) : RecoveryCount{};
+  if (!asked) return {};
+  const RecoveryCount count = sample_recovery(tensor.view, *asked);
+  release_mapped_pages(tensor.view.data);
+  return count;
 }
 
 }  // namespace

@@ -143,6 +143,24 @@ class Eval(support.ProgramTest):
         self.carat("eval", "--text", self.text, expect=support.WRONG_USAGE)
         self.carat("eval", "--reference", model, "--text", self.text, expect=support.WRONG_USAGE)
 
+    def test_outputs_take_no_place_of_inputs(self):
+        model, reference = self.gguf("e2b_bf16", "--scheme", "q4_0"), self.gguf("e2b_bf16")
+        common = ("eval", "-m", model, "--text", self.text, "--reference", reference)
+        kept = {path: path.read_bytes() for path in (model, reference, self.text)}
+        for path in kept:
+            for option in ("--save-reference", "--html"):
+                done = self.carat(*common, option, path, expect=support.WRONG_USAGE)
+                self.assertIn("would take the place of", done.stderr)
+        both = self.scratch / "both"
+        self.carat(*common, "--save-reference", both, "--html", both, expect=support.WRONG_USAGE)
+        self.assertFalse(both.exists())
+        self.assertEqual(kept, {path: path.read_bytes() for path in kept})
+
+    def test_what_cannot_be_written_is_known_before_the_work(self):
+        done = self.carat("eval", "-m", self.scratch / "missing.gguf", "--text", self.text, "--html",
+                          self.scratch / "nowhere" / "a.html", expect=support.FAILED)
+        self.assertIn("nowhere", done.stderr)
+
     def test_the_report_names_what_was_compared(self):
         report, rounded = self.scratch / "report.html", self.gguf("e2b_bf16", "--scheme", "q4_0")
         self.carat("eval", "-m", rounded, "--text", self.text, "--reference", support.golden("e2b_bf16"), "--html", report)

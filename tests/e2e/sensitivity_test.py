@@ -1,6 +1,9 @@
 """carat eval --sensitivity"""
 
 import json
+import signal
+import subprocess
+import time
 import unittest
 
 import support
@@ -15,6 +18,19 @@ class Sensitivity(support.ProgramTest):
         self.text = self.scratch / "text.txt"
         self.text.write_text(TEXT.read_text(encoding="utf-8")[:300], encoding="utf-8")
         self.base = ["eval", "-m", OPAL, "--text", self.text, "--sensitivity", "--tokens", "16"]
+
+    def test_ctrl_c_leaves_a_ranking_no_scheme_and_a_code_of_its_own(self):
+        scheme = self.scratch / "mix.json"
+        command = [support.CARAT, *map(str, self.base[:-1]), "300", "--budget", "1G", "--scheme-out", str(scheme), "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            self.assertIn(" runs of ", process.stderr.readline())
+            time.sleep(0.5)  # some of its 197 runs
+            process.send_signal(signal.SIGINT)
+            output, message = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, support.INTERRUPTED, message)
+        if output:  # nothing is known before the first run has ended
+            self.assertGreater(json.loads(output)["sensitivity"]["runs_left_out"], 0)
+        self.assertFalse(scheme.exists())
 
     def test_ranks_every_tensor_of_the_scheme(self):
         found = self.json(*self.base)["sensitivity"]

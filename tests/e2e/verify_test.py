@@ -145,6 +145,11 @@ class Verify(support.ProgramTest):
         self.carat("convert", folder, model)
         report = self.verified(model, folder)
         self.assertEqual([(claim["file"], claim["same"]) for claim in report["sources"]], [("model.safetensors", True)])
+        copy = self.scratch / "copy"
+        self.carat("convert", model, copy)
+        text = self.carat("verify", model, copy).stdout
+        self.assertIn("was made from this a.gguf", text)
+        self.assertNotIn("another", text)
         self.edited(folder, "model.norm.weight", 0, lambda value: value + 0.5)
         report = self.verified(model, folder, expect=support.REFUSED)
         self.assertEqual([(claim["file"], claim["same"]) for claim in report["sources"]], [("model.safetensors", False)])
