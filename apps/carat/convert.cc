@@ -12,11 +12,10 @@
 #include "formats/integrity.h"
 #include "formats/quote.h"
 #include "formats/scheme_tensors.h"
-#include "interrupt.h"
 #include "model/mobile_scheme.h"
 #include "output.h"
 #include "program_version.h"
-#include "progress.h"
+#include "shown_progress.h"
 
 namespace carat {
 namespace {
@@ -100,15 +99,16 @@ Result<std::optional<Container>> asked_container(const ConvertRequest& request) 
                      in_quotes(request.format));
 }
 
-Result<Conversion> convert_showing_progress(const Checkpoint& input, const ConvertRequest& request,
-                                            const ConvertOptions& options) {
-  const std::atomic<bool>& interrupted = watch_interrupts();
-  std::optional<Progress> line;
-  return convert_checkpoint(input, request.output, options, [&](uint64_t done, uint64_t total) {
-    if (!line) line.emplace("convert", "weights", static_cast<int64_t>(total));
-    line->update(static_cast<int64_t>(done));
-    return !interrupted;
-  });
+/// Says which files of the input are not those that its maker wrote, where it records their digests.
+Status warn_of_damage(const ConvertRequest& request) {
+  CARAT_TRY(const bool recorded, records_digests(request.input));
+  if (!recorded) return success();
+  CARAT_TRY(const Integrity integrity, check_integrity(request.input, shown_progress("check", "bytes")));
+  for (const IntegrityFault& fault : integrity.faults) {
+    write_note("warning: " + request.input.string() + ": " + fault.file + " " + fault.text +
+               "; what is there now is converted");
+  }
+  return success();
 }
 
 /// The history of the new checkpoint: that of `input`, and this step.
@@ -122,13 +122,7 @@ Result<Provenance> provenance_of(const Checkpoint& input, const ConvertRequest& 
     step.recipe["calibration_tokens"] = request.calibration.tokens;
     files.push_back(request.calibration.text);
   }
-  const std::atomic<bool>& interrupted = watch_interrupts();
-  std::optional<Progress> line;
-  CARAT_TRY(step.sources, digest_files(files, [&](uint64_t done, uint64_t total) {
-              if (!line) line.emplace("digest", "bytes", static_cast<int64_t>(total));
-              line->update(static_cast<int64_t>(done));
-              return !interrupted;
-            }));
+  CARAT_TRY(step.sources, digest_files(files, shown_progress("digest", "bytes")));
   Provenance provenance = input.config().provenance;
   add_step(provenance, std::move(step));
   return provenance;
@@ -157,8 +151,10 @@ Status convert(const ConvertRequest& request) {
     CARAT_TRY(options.scales, calibrate_with_text(request.input, request.calibration));
   }
   CARAT_TRY(const std::string new_scheme, check_conversion(input, request.output, options));
+  CARAT_TRY_STATUS(warn_of_damage(request));
   CARAT_TRY(options.provenance, provenance_of(input, request, new_scheme));
-  CARAT_TRY(const Conversion conversion, convert_showing_progress(input, request, options));
+  CARAT_TRY(const Conversion conversion,
+            convert_checkpoint(input, request.output, options, shown_progress("convert", "weights")));
   if (request.json) return write_output_json(to_json(conversion, request));
   return write_output(summary(conversion, request));
 }

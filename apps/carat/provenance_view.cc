@@ -1,11 +1,8 @@
 #include "provenance_view.h"
 
-#include <optional>
-
 #include "formats/integrity.h"
 #include "formats/quote.h"
-#include "interrupt.h"
-#include "progress.h"
+#include "shown_progress.h"
 
 namespace carat {
 namespace {
@@ -42,13 +39,7 @@ std::string provenance_lines(const Provenance& provenance, size_t indent) {
 }
 
 Result<nlohmann::ordered_json> check_files(const std::filesystem::path& path) {
-  const std::atomic<bool>& interrupted = watch_interrupts();
-  std::optional<Progress> line;
-  CARAT_TRY(const Integrity integrity, check_integrity(path, [&](uint64_t done, uint64_t total) {
-              if (!line) line.emplace("check", "bytes", static_cast<int64_t>(total));
-              line->update(static_cast<int64_t>(done));
-              return !interrupted;
-            }));
+  CARAT_TRY(const Integrity integrity, check_integrity(path, shown_progress("check", "bytes")));
   if (integrity.faults.empty())
     return nlohmann::ordered_json{{"recorded", integrity.recorded}, {"bytes", integrity.bytes}};
   std::error_code ignored;

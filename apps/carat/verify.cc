@@ -7,11 +7,10 @@
 #include "formats/convert.h"
 #include "formats/quote.h"
 #include "formats/source_files.h"
-#include "interrupt.h"
 #include "model/mobile_scheme.h"
 #include "model_options.h"
 #include "output.h"
-#include "progress.h"
+#include "shown_progress.h"
 #include "verify_report.h"
 
 namespace carat {
@@ -27,16 +26,6 @@ struct VerifyRequest {
   bool json = false;
 };
 
-/// A callback that shows how far work is, and stops it on Ctrl-C.
-std::function<bool(uint64_t, uint64_t)> shown(const std::string& label, const std::string& unit) {
-  const auto line = std::make_shared<std::optional<Progress>>();
-  return [=, &interrupted = watch_interrupts()](uint64_t done, uint64_t total) {
-    if (!*line) line->emplace(label, unit, static_cast<int64_t>(total));
-    (*line)->update(static_cast<int64_t>(done));
-    return !interrupted;
-  };
-}
-
 /// The files of a model whose digests are asked for; each is read once.
 class DigestedFiles {
  public:
@@ -51,7 +40,7 @@ class DigestedFiles {
     if (fs::file_size(paths_[i], error) != described.bytes || error) return false;
     digests_.resize(paths_.size());
     if (digests_[i].empty()) {
-      CARAT_TRY(const std::vector<SourceFile> found, digest_files({paths_[i]}, shown("digest", "bytes")));
+      CARAT_TRY(const std::vector<SourceFile> found, digest_files({paths_[i]}, shown_progress("digest", "bytes")));
       digests_[i] = found.front().sha256;
     }
     return digests_[i] == described.sha256;
@@ -109,14 +98,14 @@ Status verify_one(const Checkpoint& checkpoint, const VerifyRequest& request, in
     return success();
   }
   CARAT_TRY(report.lattice,
-            check_lattice(checkpoint, scheme ? &*scheme : nullptr, threads, shown("verify", "weights")));
+            check_lattice(checkpoint, scheme ? &*scheme : nullptr, threads, shown_progress("verify", "weights")));
   return success();
 }
 
 Status verify_two(const Checkpoint& first, const Checkpoint& second, int threads, VerifyReport& report) {
   CARAT_TRY_STATUS(find_sources(first, second, report.sources));
   CARAT_TRY_STATUS(find_sources(second, first, report.sources));
-  CARAT_TRY(report.comparison, compare_checkpoints(first, second, threads, shown("verify", "weights")));
+  CARAT_TRY(report.comparison, compare_checkpoints(first, second, threads, shown_progress("verify", "weights")));
   return success();
 }
 
@@ -140,7 +129,7 @@ Status verify(const VerifyRequest& request) {
   VerifyReport report;
   for (const fs::path& path : {request.first, request.second}) {
     if (path.empty()) continue;
-    CARAT_TRY(Integrity integrity, check_integrity(path, shown("digest", "bytes")));
+    CARAT_TRY(Integrity integrity, check_integrity(path, shown_progress("digest", "bytes")));
     report.models.push_back({path.string(), {}, std::move(integrity)});
   }
   const Status read = verify_weights(request, report);

@@ -12,6 +12,7 @@
 
 #include "formats/code_scales.h"
 #include "formats/compressed_tensors_rules.h"
+#include "formats/head_beside.h"
 #include "formats/names.h"
 #include "formats/pattern_effort.h"
 #include "formats/quote.h"
@@ -70,8 +71,7 @@ class CompressedReader {
       CARAT_TRY_STATUS(add_module(module));
     }
     CARAT_TRY_STATUS(add_cache_scales());
-    CARAT_TRY_STATUS(check_head());
-    return std::move(tensors_);
+    return tensors_.take(source_);
   }
 
  private:
@@ -100,7 +100,7 @@ class CompressedReader {
                      "scales alone");
     }
     CARAT_TRY(NamedTensor values, float_tensor(tensor, std::move(text_name), source_));
-    tensors_.push_back(std::move(values));
+    tensors_.add(std::move(values));
     return success();
   }
 
@@ -156,7 +156,7 @@ class CompressedReader {
                                            std::to_string(code_bits(group->codes)) + " bits");
     }
     CARAT_TRY(NamedTensor values, float_tensor(*module[kWeight], module.text_name() + ".weight", source_));
-    keep(std::move(values));
+    tensors_.add(std::move(values));
     return success();
   }
 
@@ -179,7 +179,7 @@ class CompressedReader {
     CARAT_TRY_STATUS(check_scales(codes.name, codes.view.scales, source_, ScaleSigns::kBoth));
     CARAT_TRY_STATUS(add_range(module, kInput, group->input_range, kInputScale));
     CARAT_TRY_STATUS(add_range(module, kOutput, group->output_range, kOutputScale));
-    keep(std::move(codes));
+    tensors_.add(std::move(codes));
     return success();
   }
 
@@ -255,7 +255,7 @@ class CompressedReader {
     if (stored == nullptr) return success();
     if (!expected) return refusal(*stored, "the module's group of config_groups has no such activations");
     CARAT_TRY(std::optional<NamedTensor> scale, range(*stored, module.text_name() + std::string(suffix)));
-    if (scale) tensors_.push_back(*std::move(scale));
+    if (scale) tensors_.add(*std::move(scale));
     return success();
   }
 
@@ -275,7 +275,7 @@ class CompressedReader {
         const auto found = cache_scales_.find(attention(layer) + which);
         if (found == cache_scales_.end()) continue;
         if (config_.owns_kv(layer)) {
-          tensors_.push_back(found->second);
+          tensors_.add(found->second);
           continue;
         }
         const auto owner = cache_scales_.find(attention(static_cast<size_t>(config_.layers[layer].kv_layer)) + which);
@@ -289,22 +289,6 @@ class CompressedReader {
     return success();
   }
 
-  void keep(NamedTensor tensor) {
-    if (tensor.name == "lm_head.weight") {
-      head_ = std::move(tensor);
-    } else {
-      if (tensor.name == "model.embed_tokens.weight") embedding_ = tensor;
-      tensors_.push_back(std::move(tensor));
-    }
-  }
-
-  /// The embedding is used in place of the head.
-  Status check_head() const {
-    if (!head_ || !embedding_ || same_stored(head_->view, embedding_->view)) return success();
-    return refused(source_ + ": lm_head differs from " + embedding_->name +
-                   "; a head apart from the embedding is not supported");
-  }
-
   const CompressedRules& rules_;
   const ModelConfig& config_;
   const std::string& source_;
@@ -312,9 +296,7 @@ class CompressedReader {
   std::unordered_map<std::string, size_t> module_index_;
   std::unordered_set<std::string> unused_;  // modules of layers that share keys and values
   std::map<std::string, NamedTensor> cache_scales_;
-  std::optional<NamedTensor> embedding_;
-  std::optional<NamedTensor> head_;
-  std::vector<NamedTensor> tensors_;
+  HeadBeside tensors_;
 };
 
 }  // namespace

@@ -2,64 +2,34 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <functional>
 #include <limits>
 #include <map>
 
-#include "formats/safetensors.h"
 #include "tests/support/coded_model.h"
+#include "tests/support/stored_folder.h"
 
 namespace carat {
 namespace {
 
 using nlohmann::ordered_json;
 
-/// A tensor of a safetensors file, in memory that a test may change.
-struct Stored {
-  std::string dtype;
-  Shape shape;
-  std::string data;
-
-  template <typename T>
-  static Stored of(const char* dtype, Shape shape, std::vector<T> values) {
-    return {dtype, std::move(shape), std::string(as_text(std::as_bytes(std::span(values))))};
-  }
-};
+FolderLayout layout_of(const CodedModel& model) {
+  return compressed_tensors_layout(model.config, model.tensors, model.producer()).value();
+}
 
 /// What `compressed_tensors_layout` makes of a model, read back after a test has changed something.
-class CompressedFolder {
+class CompressedFolder : public StoredFolder {
  public:
-  explicit CompressedFolder(const CodedModel& model) : config(model.config) {
-    const auto layout = compressed_tensors_layout(model.config, model.tensors, model.producer());
-    CARAT_CHECK(layout.ok(), "a layout");
-    quantization = layout->quantization_config;
-    for (const StoredSpec& spec : layout->tensors) {
-      Stored& stored = tensors[spec.name] = {spec.dtype, spec.shape, {}};
-      const Status produced = spec.produce([&](Bytes bytes) {
-        stored.data += as_text(bytes);
-        return success();
-      });
-      CARAT_CHECK(produced.ok() && stored.data.size() == spec.bytes, "all bytes of a tensor");
-    }
-  }
+  explicit CompressedFolder(const CodedModel& model) : StoredFolder(layout_of(model)), config(model.config) {}
 
-  Result<std::vector<NamedTensor>> read() {
-    file_ = SafetensorsFile::open(write()).value();
-    return tensors_of_compressed(file_->tensors(), quantization, config, "folder");
-  }
+  Result<std::vector<NamedTensor>> read() { return tensors_of_compressed(open(), quantization, config, "folder"); }
 
   std::map<std::string, NamedTensor> read_by_name() {
     std::map<std::string, NamedTensor> named;
     const std::vector<NamedTensor> tensors_read = read().value();
     for (const NamedTensor& tensor : tensors_read) named[tensor.name] = tensor;
     return named;
-  }
-
-  void rename(const std::string& from, const std::string& to) {
-    auto node = tensors.extract(from);
-    node.key() = to;
-    tensors.insert(std::move(node));
   }
 
   ordered_json& group_of(const std::string& module) {
@@ -72,24 +42,6 @@ class CompressedFolder {
   }
 
   ModelConfig config;
-  ordered_json quantization;
-  std::map<std::string, Stored> tensors;
-
- private:
-  std::filesystem::path write() const {
-    std::vector<StoredSpec> specs;
-    for (const auto& [name, stored] : tensors) {
-      specs.push_back({name, stored.dtype, stored.shape, stored.data.size(), {}});
-    }
-    std::ranges::stable_sort(specs, std::greater{}, [](const auto& s) { return *stored_element_bytes(s.dtype); });
-    std::ofstream file(folder_ / "model.safetensors", std::ios::binary);
-    file << safetensors_header(specs);
-    for (const StoredSpec& spec : specs) file << tensors.at(spec.name).data;
-    return folder_ / "model.safetensors";
-  }
-
-  TemporaryFolder folder_;
-  std::optional<SafetensorsFile> file_;
 };
 
 const TinyShape kShape = {.pattern = "SFSF", .shared = 2};

@@ -8,6 +8,7 @@
 
 #include "base/mapped_pages.h"
 #include "formats/code_scales.h"
+#include "formats/head_beside.h"
 #include "formats/mlx_names.h"
 #include "formats/mlx_rules.h"
 #include "formats/names.h"
@@ -65,8 +66,7 @@ class MlxReader {
       if (!is_of_text_model(name) || unused_.contains(name)) continue;
       CARAT_TRY_STATUS(add_module(module));
     }
-    CARAT_TRY_STATUS(check_head());
-    return std::move(tensors_);
+    return tensors_.take(source_);
   }
 
  private:
@@ -86,7 +86,7 @@ class MlxReader {
     std::string text_name = module_of_mlx(name);
     if (!is_of_text_model(text_name)) return success();
     CARAT_TRY(NamedTensor values, float_tensor(tensor, std::move(text_name), source_));
-    tensors_.push_back(std::move(values));
+    tensors_.add(std::move(values));
     return success();
   }
 
@@ -108,7 +108,7 @@ class MlxReader {
                                          "scales and biases beside them; copy the file again");
     }
     CARAT_TRY(NamedTensor values, float_tensor(*module.weight, module.weight_name(), source_));
-    keep(std::move(values));
+    tensors_.add(std::move(values));
     return success();
   }
 
@@ -128,7 +128,7 @@ class MlxReader {
     CARAT_TRY(codes.view.scales, scales_of(module, *form, codes.view));
     CARAT_TRY_STATUS(check_scales(codes.name, codes.view.scales, source_, ScaleSigns::kBoth));
     CARAT_TRY_STATUS(check_biases(module, codes.view));
-    keep(std::move(codes));
+    tensors_.add(std::move(codes));
     return success();
   }
 
@@ -192,30 +192,12 @@ class MlxReader {
     return success();
   }
 
-  void keep(NamedTensor tensor) {
-    if (tensor.name == "lm_head.weight") {
-      head_ = std::move(tensor);
-    } else {
-      if (tensor.name == "model.embed_tokens.weight") embedding_ = tensor;
-      tensors_.push_back(std::move(tensor));
-    }
-  }
-
-  /// The embedding is used in place of the head.
-  Status check_head() const {
-    if (!head_ || !embedding_ || same_stored(head_->view, embedding_->view)) return success();
-    return refused(source_ + ": lm_head differs from " + embedding_->name +
-                   "; a head apart from the embedding is not supported");
-  }
-
   const MlxRules& rules_;
   const std::string& source_;
   std::vector<StoredModule> modules_;
   std::unordered_map<std::string, size_t> module_index_;
   std::unordered_set<std::string> unused_;  // weights of layers that share keys and values
-  std::optional<NamedTensor> embedding_;
-  std::optional<NamedTensor> head_;
-  std::vector<NamedTensor> tensors_;
+  HeadBeside tensors_;
 };
 
 }  // namespace

@@ -71,6 +71,17 @@ class Provenance(support.ProgramTest):
         self.assertIn(f"{tokenizer}: was altered: it has ", message)
         self.assertIn(f"{weights}: is cut short: {len(content) - 1} of {len(content)} bytes are there", message)
 
+    def test_converting_an_altered_file_is_told(self):
+        gguf, again = self.scratch / "a.gguf", self.scratch / "b.gguf"
+        self.json("convert", support.golden("31b_f32"), gguf)
+        self.assertNotIn("warning", self.carat("convert", gguf, again).stderr)
+        content = bytearray(gguf.read_bytes())
+        content[-5] ^= 1
+        gguf.write_bytes(content)
+        told = self.carat("convert", gguf, again).stderr
+        self.assertIn("warning: ", told)
+        self.assertIn("a.gguf was altered: its SHA-256 is ", told)
+
     def test_the_recipe_in_the_documents(self):
         gguf, folder = self.scratch / "model.gguf", self.scratch / "folder"
         self.json("new", "--preset", "opal", "-o", gguf, "--scheme", "q4_0")
