@@ -24,17 +24,6 @@ constexpr uint64_t kLogitsInMemory = uint64_t{256} << 20;
 // Rows of logits from a file and of a tensor that is quantized, with room for all threads.
 constexpr uint64_t kRowBytes = uint64_t{48} << 20;
 
-EvalText first_tokens(const EvalText& text, int64_t tokens) {
-  EvalText first = {.documents = {}, .categories = text.categories};
-  for (EvalDocument document : text.documents) {
-    const auto room = static_cast<size_t>(tokens - first.tokens());
-    if (room == 0) break;
-    document.ids.resize(std::min(document.ids.size(), room));
-    first.documents.push_back(std::move(document));
-  }
-  return first;
-}
-
 std::string error_text(double relative) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%.3g %%", 100 * relative);
@@ -143,7 +132,8 @@ Result<SensitivityFindings> find_sensitivity(const SensitivityOptions& options, 
                                              bool spare_memory) {
   CARAT_TRY(const Scheme scheme, load_scheme(options.scheme, model.config()));
   const auto trials = sensitivity_trials(model.checkpoint(), scheme, options.budget > 0);
-  const EvalText used = first_tokens(text, options.tokens);
+  EvalText used = text;
+  used.shorten(options.tokens);
   const auto runs = static_cast<int64_t>(trials.size()) + 1;
   write_note("sensitivity: " + std::to_string(runs) + " runs of " + count_text(used.tokens()) + " tokens, " +
              count_text(runs * used.tokens()) + " in all");

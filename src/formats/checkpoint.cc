@@ -19,7 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kEmbedding = "model.embed_tokens.weight";
-constexpr std::string_view kPerLayerTable = "model.embed_tokens_per_layer.weight";
 constexpr std::string_view kWeight = ".weight";
 constexpr std::string_view kGateAndUp = "experts.gate_up_proj";
 constexpr std::string_view kGate = "experts.gate_proj";
@@ -107,7 +106,7 @@ std::vector<TensorSpec> expected_as_found(const ModelConfig& config, const Found
   for (TensorSpec& spec : expected_tensors(config)) {
     if (spec.name.ends_with(kGateAndUp)) {
       for (TensorSpec& part : gate_and_up_as_found(spec, found)) expected.push_back(std::move(part));
-    } else if (spec.name == kPerLayerTable) {
+    } else if (spec.name == kPerLayerTableName) {
       for (TensorSpec& part : per_layer_table_as_found(config, spec, found)) expected.push_back(std::move(part));
     } else {
       expected.push_back(std::move(spec));
@@ -253,7 +252,7 @@ std::vector<TensorSpec> expected_tensors(const ModelConfig& config) {
   tensors.push_back({std::string(kEmbedding), DType::kF32, {config.vocabulary, config.hidden}});
   if (config.per_layer_width != 0) {
     const int64_t packed = config.layer_count() * config.per_layer_width;
-    tensors.push_back({std::string(kPerLayerTable), DType::kF32, {config.vocabulary, packed}});
+    tensors.push_back({std::string(kPerLayerTableName), DType::kF32, {config.vocabulary, packed}});
     tensors.push_back({"model.per_layer_model_projection.weight", DType::kF32, {packed, config.hidden}});
     tensors.push_back({"model.per_layer_projection_norm.weight", DType::kF32, {config.per_layer_width}});
   }

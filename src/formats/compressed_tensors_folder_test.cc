@@ -5,11 +5,10 @@
 #include <span>
 #include <vector>
 
-#include "base/file_map.h"
-#include "base/sha256.h"
 #include "lattice/codes.h"
 #include "lattice/lattice.h"
 #include "tests/support/coded_model.h"
+#include "tests/support/golden_bytes.h"
 
 namespace carat {
 namespace {
@@ -17,16 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kGolden = fs::path(CARAT_SOURCE_DIR) / "tests/golden/compressed_tensors";
-
-std::string bytes_of(const fs::path& file) {
-  const FileMap map = FileMap::open(file).value();
-  return std::string(as_text(map.bytes()));
-}
-
-template <typename T>
-std::string sha256_of(const std::vector<T>& values) {
-  return sha256(as_text(std::as_bytes(std::span(values))));
-}
 
 void copy_checkpoint(const fs::path& source, const fs::path& target, Container container) {
   const Checkpoint checkpoint = Checkpoint::open(source).value();

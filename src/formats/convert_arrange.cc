@@ -8,8 +8,6 @@
 namespace carat {
 namespace {
 
-constexpr std::string_view kPerLayerTable = "model.embed_tokens_per_layer.weight";
-
 /// The gates and the ups of all experts as one tensor [E, 2 Fe, D], expert after expert.
 Output merged_experts(const NamedTensor& gate, const NamedTensor& up, std::string name) {
   const Shape& half = gate.view.shape;
@@ -29,7 +27,7 @@ Output joined_tables(const std::vector<NamedTensor>& tensors, size_t first, int6
     joined.columns.push_back(&tensors[first + static_cast<size_t>(layer)]);
   }
   const TensorView& part = joined.columns.front()->view;
-  joined.spec = {std::string(kPerLayerTable), part.dtype, {part.rows(), layers * part.columns()}};
+  joined.spec = {std::string(kPerLayerTableName), part.dtype, {part.rows(), layers * part.columns()}};
   return joined;
 }
 

@@ -12,20 +12,13 @@
 #include "lattice/codes.h"
 #include "lattice/search.h"
 #include "tests/support/coded_model.h"
+#include "tests/support/converted.h"
 #include "tests/support/edited_checkpoint.h"
 
 // Integer codes through every container, with zero tolerance.
 
 namespace carat {
 namespace {
-
-bool go_on(uint64_t, uint64_t) { return true; }
-
-Result<Conversion> convert(const std::filesystem::path& input, const std::filesystem::path& target,
-                           const ConvertOptions& options = {}) {
-  CARAT_TRY(const Checkpoint checkpoint, Checkpoint::open(input));
-  return convert_checkpoint(checkpoint, target, options, go_on);
-}
 
 /// All files of a folder, or the one at this path, by name.
 std::map<std::string, std::string> contents(const std::filesystem::path& path) {

@@ -10,6 +10,7 @@
 #include "lattice/codes.h"
 #include "lattice/recarry.h"
 #include "tests/support/coded_model.h"
+#include "tests/support/converted.h"
 #include "tests/support/edited_checkpoint.h"
 #include "tests/support/lattice_rules.h"
 
@@ -17,14 +18,6 @@
 
 namespace carat {
 namespace {
-
-bool go_on(uint64_t, uint64_t) { return true; }
-
-Result<Conversion> convert(const std::filesystem::path& input, const std::filesystem::path& target,
-                           const ConvertOptions& options = {}) {
-  CARAT_TRY(const Checkpoint checkpoint, Checkpoint::open(input));
-  return convert_checkpoint(checkpoint, target, options, go_on);
-}
 
 std::string message_of(const Result<Conversion>& conversion) {
   return conversion.ok() ? std::string() : conversion.error().message;
@@ -105,7 +98,7 @@ TEST_P(ConvertLattice, WithoutASchemeARecordedOneStays) {
 INSTANTIATE_TEST_SUITE_P(Rules, ConvertLattice,
                          testing::Values(rule_named("signed_8_bf16"), rule_named("absmax_7_5_bf16"),
                                          rule_named("absmax_8")),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& rule) { return std::string(rule.param.name); });
 
 class LeavingALattice : public testing::Test {
  protected:

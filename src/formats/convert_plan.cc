@@ -17,8 +17,6 @@
 namespace carat {
 namespace {
 
-constexpr std::string_view kPerLayerTable = "model.embed_tokens_per_layer.weight";
-
 /// Whether `encode` makes such blocks, and they hold codes.
 bool is_block_lattice(DType dtype) { return can_encode(dtype) && code_type_of(dtype).has_value(); }
 
@@ -87,7 +85,7 @@ class Planner {
   /// A folder of the gemma method has one scale in a row, or one for each layer; more groups than that become floats.
   bool can_have_scales(const Output& output, int64_t groups) const {
     if (container_ == Container::kGguf) return options_.static_scales;
-    const bool one_for_each_layer = output.spec.name == kPerLayerTable && groups == input_.config().layer_count();
+    const bool one_for_each_layer = output.spec.name == kPerLayerTableName && groups == input_.config().layer_count();
     return container_ != Container::kSafetensors || groups == 1 || one_for_each_layer;
   }
 
@@ -179,7 +177,7 @@ class Planner {
     std::vector<int64_t> groups = {1};
     if (const TensorView* exact = exact_scales(input_, tensor.name)) {
       groups = {exact->columns()};
-    } else if (tensor.name == kPerLayerTable) {
+    } else if (tensor.name == kPerLayerTableName) {
       groups.push_back(input_.config().layer_count());
     }
     for (const DType codes : {DType::kI2, DType::kI4, DType::kI8}) {

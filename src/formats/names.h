@@ -18,6 +18,9 @@ std::optional<std::string> gguf_name_from_hf(std::string_view name);
 /// Whether the tensor of this HuggingFace name routes tokens to experts: a small matrix that no file rounds much.
 bool is_router(std::string_view name);
 
+/// The table of per-layer embeddings of all layers.
+inline constexpr std::string_view kPerLayerTableName = "model.embed_tokens_per_layer.weight";
+
 /// Names of static quantizers' scales, one number each, behind a linear layer's: "model.layers.0.mlp.up_proj" +
 /// kInputScale.
 inline constexpr std::string_view kInputScale = ".input_activation_scale";

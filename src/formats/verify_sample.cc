@@ -1,12 +1,11 @@
 #include <algorithm>
 
 #include "base/mapped_pages.h"
+#include "formats/names.h"
 #include "formats/verify.h"
 
 namespace carat {
 namespace {
-
-constexpr std::string_view kPerLayerTable = "model.embed_tokens_per_layer.weight";
 
 struct Candidate {
   const char* text;
@@ -24,7 +23,7 @@ constexpr Candidate kCandidates[] = {{"I2 row", "mobile", DType::kI2},
 bool is_float(DType dtype) { return dtype == DType::kF32 || dtype == DType::kBF16 || dtype == DType::kF16; }
 
 RecoveryCount sample_tensor(const Checkpoint& checkpoint, const NamedTensor& tensor, DType lattice) {
-  const bool table = tensor.name == kPerLayerTable && is_code_type(lattice);
+  const bool table = tensor.name == kPerLayerTableName && is_code_type(lattice);
   const SchemeRule rule = {tensor.name, lattice, table ? checkpoint.config().per_layer_width : 0};
   const DType scale_type = is_code_type(lattice) ? DType::kF32 : DType::kF16;
   const auto asked = tensor_lattice(rule, tensor.view.columns(), tensor.view.dtype, scale_type);

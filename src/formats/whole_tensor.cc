@@ -5,6 +5,7 @@
 
 #include "base/mapped_pages.h"
 #include "formats/litertlm_tensors.h"
+#include "formats/names.h"
 #include "formats/quote.h"
 #include "lattice/codes.h"
 #include "lattice/lattice.h"
@@ -14,7 +15,6 @@
 namespace carat {
 namespace {
 
-constexpr std::string_view kPerLayerTable = "model.embed_tokens_per_layer.weight";
 constexpr std::string_view kGateAndUp = "experts.gate_up_proj";
 
 size_t bytes_of(DType dtype, int64_t elements) {
@@ -74,7 +74,7 @@ std::optional<WholeTensor> WholeTensor::find(const Checkpoint& checkpoint, const
         whole.add_part(checkpoint, prefix + "experts.up_proj")) {
       return whole;
     }
-  } else if (spec.name == kPerLayerTable) {
+  } else if (spec.name == kPerLayerTableName) {
     whole.arrangement_ = Arrangement::kSideBySide;
     for (int64_t layer = 0; layer < checkpoint.config().layer_count(); ++layer) {
       if (!whole.add_part(checkpoint, per_layer_part(layer))) return std::nullopt;
